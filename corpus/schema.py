@@ -1,0 +1,64 @@
+"""Column names and types of documents and ledgers. No other module spells a column's type.
+
+Documents are named as in the FineWeb release, so that loaders written for it just work. Columns that are not ours pass
+through untouched, after ours.
+
+A ledger has one row for every input row, in order: what became of it. `id` is only a label (real crawls repeat them); the
+key of a document is (shard, source_row). `text_bytes` and `token_count` are those of the document as it left the stage,
+or as it was when it was rejected.
+"""
+
+import pyarrow as pa
+
+DOCUMENTS = pa.schema(
+    [
+        ("id", pa.string()),  # WARC-Record-ID verbatim, else a digest of URL and payload
+        ("url", pa.string()),
+        ("date", pa.timestamp("s", "UTC")),
+        ("dump", pa.string()),  # crawl name
+        ("file_path", pa.string()),  # source archive as given
+        ("language", pa.string()),
+        ("language_score", pa.float32()),
+        ("text", pa.large_string()),
+        ("token_count", pa.int32()),  # null = not counted yet; every shard on disk is counted
+    ]
+)
+
+LEDGER = pa.schema(
+    [
+        ("id", pa.string()),
+        ("url", pa.string()),
+        ("dump", pa.string()),
+        ("language", pa.string()),
+        ("source_row", pa.int64()),
+        ("text_bytes", pa.int64()),
+        ("token_count", pa.int32()),
+        ("reason", pa.string()),  # null = kept, else the first rule that failed, as `ruleset.rule`
+        ("failed", pa.list_(pa.string())),  # every rule that failed
+    ]
+)
+
+EXTRACT_LEDGER = [  # beyond LEDGER: one range request [offset, offset + length) of file_path brings the page back
+    ("file_path", pa.string()),
+    ("warc_offset", pa.int64()),
+    ("warc_length", pa.int64()),
+    ("language_score", pa.float32()),
+    ("detail", pa.string()),  # what the reason does not say: a status code, a type, an exception's name
+]
+
+DEDUP_LEDGER = [
+    ("duplicate_of", pa.int64()),  # key (shard << 32 | row) of the document that was kept instead
+    ("duplicate_of_id", pa.string()),
+    ("cluster_id", pa.int64()),  # smallest key of the cluster, for documents that have duplicates
+    ("cluster_size", pa.int64()),
+]
+
+SPAN = pa.struct(
+    [("start", pa.int64()), ("end", pa.int64()), ("set", pa.string()), ("item", pa.string()), ("score", pa.float32())]
+)
+DECONTAMINATE_LEDGER = [("spans", pa.list_(SPAN))]  # UTF-8 byte offsets into the text as the stage received it
+
+
+def document_key(shard: int, row: int) -> int:
+    """The key of a document: its shard in the upper 32 bits, its row in the lower."""
+    return shard << 32 | row

@@ -1,0 +1,135 @@
+"""Files that exist whole or not at all, on a file system or an object store.
+
+A file is built under an *attempt* name that no reader looks at, and promoted to its real name by the one process that
+drives the run, so that a task which ran twice (Dask does that) cannot mix two results. On a local file system the attempt
+lies in the target folder, is synced, and is renamed; an object store has no rename, so there it is uploaded once under its
+attempt key and copied by the store.
+"""
+
+import json
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import fsspec
+import xxhash
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from corpus.errors import InputError
+
+
+def is_local(path: str) -> bool:
+    return isinstance(url_to_fs(path)[0], LocalFileSystem)
+
+
+def join(folder: str, *parts: str) -> str:
+    return "/".join([folder.rstrip("/"), *parts])
+
+
+def exists(path: str) -> bool:
+    fs, inner = url_to_fs(path)
+    return bool(fs.exists(inner))
+
+
+def open_input(path: str, compression: str | None = None) -> IO[bytes]:
+    """Open for reading; a missing file is an InputError."""
+    try:
+        return fsspec.open(path, "rb", compression=compression).open()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the path") from None
+
+
+def list_folder(folder: str) -> list[str]:
+    """Names in a folder, sorted; empty where there is no such folder."""
+    fs, inner = url_to_fs(folder)
+    if not fs.exists(inner):
+        return []
+    fs.invalidate_cache(inner)
+    return sorted(str(entry["name"]).rsplit("/", 1)[-1] for entry in fs.ls(inner, detail=True))
+
+
+def remove(path: str) -> None:
+    """Delete a file or a folder with what is in it, if it is there."""
+    fs, inner = url_to_fs(path)
+    if fs.exists(inner):
+        fs.rm(inner, recursive=True)
+
+
+def identity_of(path: str) -> str:
+    """What tells this file from a later one of its name without reading it: size and ETag, else size and mtime."""
+    fs, inner = url_to_fs(path)
+    try:
+        info = fs.info(inner)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the path") from None
+    version = (
+        info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or info.get("created")
+    )
+    return f"{info.get('size')}:{version}"
+
+
+def checksum(path: str) -> str:
+    """xxh3-128 of a file's bytes, as hex."""
+    digest = xxhash.xxh3_128()
+    with open_input(path) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def attempt(final: str) -> Iterator[tuple[Path, str]]:
+    """(local file to write, attempt path): when the block ends well the attempt is complete, else nothing of it is left."""
+    folder, name = final.rsplit("/", 1)
+    attempted = join(folder, f".{name}.{uuid.uuid4().hex[:12]}")
+    if is_local(final):
+        local = Path(url_to_fs(attempted)[1])
+        local.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield local, attempted
+            _sync(local)
+        except BaseException:
+            local.unlink(missing_ok=True)
+            raise
+        return
+    with tempfile.TemporaryDirectory(prefix="refine-") as scratch:
+        local = Path(scratch) / name
+        yield local, attempted
+        fs, inner = url_to_fs(attempted)
+        fs.put_file(str(local), inner)
+
+
+def promote(attempted: str, final: str) -> None:
+    """Give a complete attempt its real name, replacing what was there."""
+    fs, source = url_to_fs(attempted)
+    target = url_to_fs(final)[1]
+    if isinstance(fs, LocalFileSystem):
+        os.replace(source, target)
+        _sync(Path(target).parent)
+    else:
+        fs.mv(source, target)
+
+
+def write_json(final: str, value: Any) -> None:
+    """Write JSON (sorted keys) in one step: a reader sees the old file or the new one."""
+    with attempt(final) as (local, attempted):
+        local.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+    promote(attempted, final)
+
+
+def read_json(path: str) -> Any:
+    with open_input(path) as file:
+        return json.load(file)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
