@@ -1,0 +1,140 @@
+"""Dask, and nothing else knows it: a cluster on this machine, at an address, or through a batch system.
+
+One process a core, one thread each. Tasks are submitted through a rolling window, so that a plan of 90,000 archives does
+not become 90,000 futures at once, and are impure: Dask must not guess that two of them are the same.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any
+
+import dask
+from dask.system import CPU_COUNT
+from distributed import Client, LocalCluster, as_completed
+from distributed.system import MEMORY_LIMIT
+
+from corpus.errors import ConfigError, RefineError, ShardError
+from pipeline.config import Cluster
+
+_SETTINGS = {
+    "distributed.scheduler.allowed-failures": 1_000_000,  # attempts are counted on disk: see pipeline.steps
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": 0.9,
+    "distributed.worker.memory.terminate": 0.98,
+    "distributed.comm.timeouts.connect": "60s",
+    "distributed.admin.tick.limit": "60s",  # kernels hold the interpreter while they compile
+    "distributed.nanny.environ": {"PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
+}
+_WINDOW_TASKS_PER_WORKER = 3
+
+
+class DaskWorkers:
+    """Runs tasks; a context manager. `workers: 0` runs them in this process (for debuggers)."""
+
+    def __init__(self, config: Cluster, child_bytes: int = 0) -> None:
+        """`child_bytes`: address space that each worker's sandbox child may take beside it."""
+        self._config = config
+        self._child_bytes = child_bytes
+        self._cluster: Any = None
+        self._client: Client | None = None
+
+    def __enter__(self) -> "DaskWorkers":
+        with dask.config.set(_SETTINGS):
+            if self._config.scheduler:
+                self._client = self._connect(self._config.scheduler)
+            else:
+                self._cluster = self._jobqueue() if self._config.jobqueue else self._local()
+                self._client = Client(self._cluster)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+    def _connect(self, address: str) -> Client:
+        try:
+            return Client(address, timeout="30s")
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"--scheduler {address}: no Dask scheduler answers ({error}); check the address"
+            ) from None
+
+    def _local(self) -> LocalCluster:
+        n_workers = CPU_COUNT if self._config.workers == "auto" else self._config.workers
+        common = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": 40}
+        if n_workers == 0:
+            return LocalCluster(n_workers=1, processes=False, memory_limit=0, **common)
+        share = MEMORY_LIMIT // n_workers
+        return LocalCluster(
+            n_workers=n_workers, processes=True, memory_limit=max(share - self._child_bytes, share // 2), **common
+        )
+
+    def _jobqueue(self) -> Any:
+        try:
+            import dask_jobqueue
+        except ImportError:
+            raise ConfigError("cluster.jobqueue needs dask-jobqueue: pip install 'refine-corpus[hpc]'") from None
+        options = dict(self._config.jobqueue or {})
+        kind, jobs = str(options.pop("kind", "")), int(options.pop("jobs", 1))
+        classes = {
+            name.removesuffix("Cluster").lower(): name for name in dir(dask_jobqueue) if name.endswith("Cluster")
+        }
+        if kind not in classes:
+            raise ConfigError(f"cluster.jobqueue.kind: {kind!r} should be one of {', '.join(sorted(classes))}")
+        options.setdefault("processes", options.get("cores", 1))
+        cluster = getattr(dask_jobqueue, classes[kind])(**options)
+        cluster.scale(jobs=jobs)
+        return cluster
+
+    def run(
+        self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]
+    ) -> Iterator[tuple[int, Any | RefineError]]:
+        """(index, result) as tasks end; the result of a broken one is the RefineError that says why."""
+        client = self._client
+        if client is None:
+            raise RuntimeError("the workers have not been started: use `with DaskWorkers(…)`")
+        waiting = iter(enumerate(tasks))
+        run_name = uuid.uuid4().hex[:8]
+        running = as_completed()
+        indexes: dict[str, int] = {}
+        n_workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+        for _ in range(_WINDOW_TASKS_PER_WORKER * n_workers):
+            self._submit_next(function, waiting, running, indexes, run_name)
+        for future in running:
+            yield indexes.pop(future.key), _result(future)
+            self._submit_next(function, waiting, running, indexes, run_name)
+
+    def _submit_next(
+        self,
+        function: Callable[..., Any],
+        waiting: Iterator[tuple[int, Any]],
+        running: Any,
+        indexes: dict[str, int],
+        run: str,
+    ) -> None:
+        following = next(waiting, None)
+        if following is None or self._client is None:
+            return
+        index, arguments = following
+        future = self._client.submit(
+            function, *arguments, key=f"{arguments[2].name}-{index:05d}-{run}", pure=False, priority=-index
+        )
+        indexes[future.key] = index
+        running.add(future)
+
+
+def _result(future: Any) -> Any:
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if isinstance(error, RefineError):
+        return error
+    if isinstance(error, OSError | MemoryError):
+        return ShardError(f"{future.key}: {type(error).__name__}: {error}; free space or memory, then run again")
+    raise error.with_traceback(future.traceback())

@@ -1,0 +1,270 @@
+"""A recipe: the ordered list of stages with their settings, from YAML, checked before anything starts.
+
+Every key is checked against what the stage, the rule sets and the extractor it names know; a key that is not known is an
+error that suggests the nearest one. What comes out is *resolved*: plain JSON with every default written out, which goes
+into the manifest and decides what has to be run again.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, create_model
+
+from corpus.errors import ConfigError
+from pipeline.rulesets import Ruleset, Section, load_module, options_model
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+
+def parse_bytes(value: Any) -> Any:
+    """`512MB`, `2GiB` or a whole number, as a number of bytes."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?", value.strip().lower())
+    if match is None or match[2] not in _UNITS:
+        raise ValueError("should be a size such as 512MB or 2GiB")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+
+
+class Extract(Section):
+    extractor: str = "trafilatura"
+    timeout_seconds: float = Field(5.0, gt=0)  # CPU seconds a page
+    memory: Bytes = 2 * 2**30  # address space of the sandbox child
+    language_precheck: bool = False  # skip pages whose whole text is confidently in another language
+
+
+class Filter(Section):
+    rulesets: list[str] = Field(default=["gopher_repetition", "gopher_quality", "refinedweb_lines"])
+
+
+class MinHash(Section):
+    bands: int = Field(14, ge=1)
+    rows: int = Field(8, ge=1)
+    ngram: int = Field(5, ge=1)
+    seed: int = Field(1, ge=0)
+
+
+class Highest(Section):
+    highest: str  # a numeric column of the documents
+
+
+class Dedup(Section):
+    methods: list[Literal["urls", "exact", "minhash"]] = Field(["urls", "exact", "minhash"], min_length=1)
+    minhash: MinHash = MinHash()
+    keep: Literal["first", "longest", "newest"] | Highest = "first"
+    scope: Literal["all", "dump"] = "all"
+    memory: Bytes = 2 * 2**30  # of one matching task
+
+
+class Decontaminate(Section):
+    evals: list[str] | None = None
+    fields: str | None = None  # a YAML that names each set's text fields; None = the one we ship
+    ngram: int = Field(13, ge=2)
+    min_item_words: int = Field(8, ge=1)
+    max_document_frequency: int = Field(10, ge=1)
+    action: Literal["drop", "cut", "tag"] = "drop"
+    window_characters: int = Field(200, ge=0)
+    min_piece_characters: int = Field(200, ge=0)
+    max_pieces: int = Field(10, ge=1)
+
+
+class Output(Section):
+    shard_bytes: Bytes = 512 * 10**6
+    tokenizer: str = "gpt2"
+
+
+class Guards(Section):
+    """From `min_documents` on: what no sane configuration does to a corpus."""
+
+    min_documents: int = 10_000
+    max_ruleset_removal: Fraction = 0.8
+    max_cluster_documents: int = 1_000
+    max_cluster_share: Fraction = 0.01
+
+
+class Cluster(Section):
+    workers: int | Literal["auto"] = "auto"
+    scheduler: str | None = None
+    jobqueue: dict[str, Any] | None = None  # {kind: slurm|pbs|lsf|…, jobs: N, and dask-jobqueue's own arguments}
+
+
+_STAGES: dict[str, type[Section]] = {
+    "extract": Extract,
+    "filter": Filter,
+    "dedup": Dedup,
+    "decontaminate": Decontaminate,
+}
+
+
+class StageConfig(BaseModel):
+    """One stage: its kind, its folder's name (`filter`, `filter-2`), its resolved section."""
+
+    kind: str
+    name: str
+    section: dict[str, Any]
+
+
+class Recipe(BaseModel):
+    stages: list[StageConfig]
+    output: Output = Output()
+    guards: Guards = Guards()
+    cluster: Cluster = Cluster()
+
+
+def read_recipe(path: str, settings: list[str] | None = None) -> Recipe:
+    """The recipe in a YAML file, with `key.path=value` settings applied on top."""
+    try:
+        raw = yaml.safe_load(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}; check the path of the recipe") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict) or not isinstance(raw.get("stages"), list):
+        raise ConfigError(f"{path}: a recipe has a list `stages:`; see configs/quickstart.yaml")
+    return resolve(raw, settings or [], path)
+
+
+def stage_recipe(kind: str, path: str | None, settings: list[str] | None = None) -> Recipe:
+    """A recipe of one stage: the first of that kind in the file, or the defaults."""
+    if path is None:
+        return resolve({"stages": [{kind: {}}]}, settings or [], "--set")
+    raw = yaml.safe_load(Path(path).read_text("utf-8")) if Path(path).is_file() else None
+    if raw is None:
+        raise ConfigError(f"{path}: no such recipe; check --config")
+    whole = [entry for entry in raw.get("stages", []) if kind in entry] if isinstance(raw, dict) else []
+    if not whole:
+        raise ConfigError(f"{path}: no stage `{kind}` in it; add `- {kind}: {{}}` to its stages or leave --config out")
+    return resolve({**raw, "stages": whole[:1]}, settings or [], path)
+
+
+def resolve(raw: Mapping[str, Any], settings: list[str], source: str) -> Recipe:
+    """Check everything and write out every default."""
+    sections: list[tuple[str, str, dict[str, Any]]] = []
+    for entry in raw["stages"]:
+        entry = {entry: {}} if isinstance(entry, str) else entry
+        if not isinstance(entry, dict) or len(entry) != 1:
+            raise ConfigError(f"{source}: stages: each is one `- NAME: {{settings}}`, not {entry!r}")
+        kind, section = next(iter(entry.items()))
+        if kind not in _STAGES:
+            raise ConfigError(f"{source}: unknown stage {kind!r}{_nearest(kind, _STAGES)}")
+        before = sum(1 for other, _, _ in sections if other == kind)
+        sections.append((kind, kind if not before else f"{kind}-{before + 1}", dict(section or {})))
+    general = {
+        key: dict(value or {}) if isinstance(value, Mapping | None) else value
+        for key, value in raw.items()
+        if key != "stages"
+    }
+    for setting in settings:
+        _apply(
+            setting,
+            {name: section for _, name, section in sections}
+            | {key: general.setdefault(key, {}) for key in ("output", "guards", "cluster")},
+        )
+    unknown = set(general) - {"output", "guards", "cluster"}
+    if unknown:
+        raise ConfigError(
+            f"{source}: unknown key {min(unknown)!r}{_nearest(min(unknown), ['stages', 'output', 'guards', 'cluster'])}"
+        )
+    return Recipe(
+        stages=[
+            StageConfig(
+                kind=kind,
+                name=name,
+                section=_checked(_model(kind, section, name), section, name).model_dump(mode="json"),
+            )
+            for kind, name, section in sections
+        ],
+        output=_checked(Output, general.get("output", {}), "output"),
+        guards=_checked(Guards, general.get("guards", {}), "guards"),
+        cluster=_checked(Cluster, general.get("cluster", {}), "cluster"),
+    )
+
+
+def _apply(setting: str, targets: dict[str, dict[str, Any]]) -> None:
+    path, equals, value = setting.partition("=")
+    keys = path.split(".")
+    if not equals or len(keys) < 2:
+        raise ConfigError(f"--set {setting}: should be STAGE.KEY=VALUE, such as filter.gopher_quality.min_words=30")
+    if keys[0] not in targets:
+        raise ConfigError(f"--set {setting}: no stage {keys[0]!r}{_nearest(keys[0], targets)}")
+    at: Any = targets[keys[0]]
+    for key in keys[1:-1]:
+        if not isinstance(at.setdefault(key, {}), dict):
+            at[key] = {}
+        at = at[key]
+    try:
+        at[keys[-1]] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {setting}: the value is not YAML: {' '.join(str(error).split())}") from None
+
+
+def _model(kind: str, section: Mapping[str, Any], where: str) -> type[Section]:
+    """The stage's model with the sections of what it names: an extractor's options, each rule set's thresholds."""
+    base = _STAGES[kind]
+    fields: dict[str, Any] = {}
+    if kind == "extract":
+        extractor = section.get("extractor", "trafilatura")
+        if not isinstance(extractor, str):
+            raise ConfigError(f"{where}.extractor: {extractor!r} should be a name or a .py file")
+        options = options_model(extractor, load_module("pipeline.extractors", extractor).OPTIONS)
+        fields[section_name(extractor)] = (options, options())
+        for ruleset in ("url", "language"):
+            model = Ruleset.model(ruleset)
+            fields[ruleset] = (model | None, model())
+    if kind == "filter":
+        names = section.get("rulesets", Filter().rulesets)
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ConfigError(f"{where}.rulesets: {names!r} should be a list of names or .py files")
+        if not names:
+            raise ConfigError(
+                f"{where}.rulesets: empty, so the stage would keep everything; name rule sets or leave the stage out"
+            )
+        for name in names:
+            model = Ruleset.model(name)
+            fields[section_name(name)] = (model, model())
+    return create_model(base.__name__, __base__=base, **fields) if fields else base
+
+
+def section_name(module_name: str) -> str:
+    """`./my_rules.py` and `mine.my_rules` are configured under `my_rules`."""
+    return Path(module_name).stem if module_name.endswith(".py") else module_name.rsplit(".", 1)[-1]
+
+
+def _checked(model: type[Section], section: Any, where: str) -> Any:
+    try:
+        return model.model_validate(section)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join([where, *(str(part) for part in first["loc"])])
+        if first["type"] == "extra_forbidden":
+            raise ConfigError(
+                f"{path}: unknown key{_nearest(str(first['loc'][-1]), _known(model, first['loc'][:-1]))}"
+            ) from None
+        message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        raise ConfigError(f"{path}: {first['input']!r} {message}") from None
+
+
+def _known(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
+    for part in path:
+        inner = model.model_fields[part].annotation if part in model.model_fields else None
+        candidates = [inner, *getattr(inner, "__args__", ())]
+        models = [
+            candidate for candidate in candidates if isinstance(candidate, type) and issubclass(candidate, BaseModel)
+        ]
+        if not models:
+            break
+        model = models[0]
+    return list(model.model_fields)
+
+
+def _nearest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(known))}"

@@ -1,0 +1,141 @@
+"""Decontaminate: find evaluation items in documents; drop the document, cut the span, or only tag it.
+
+    frequencies  map      in how many documents of a shard each n-gram of the evaluation sets occurs
+    suppressed   barrier  n-grams that too many documents of the corpus have: common phrases, which do not count
+    documents    map      verdicts and spans
+
+Without evaluation sets every document passes and the manifest says `not decontaminated`.
+"""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from corpus import storage
+from corpus.schema import DECONTAMINATE_LEDGER
+from corpus.text import Texts
+from dedup.contamination import ContaminationSettings, Decontaminated, decontaminate
+from dedup.evaluation_index import EvaluationIndex, build_index, document_frequency, find_hits, item_statuses
+from dedup.evaluation_sets import EvaluationSets, item_counts, read_evaluation_sets
+from pipeline.outcome import Outcome, batches_of, map_documents, outcome, replace_texts, single_reason
+from pipeline.stage_run import StageRun
+from pipeline.steps import Made, Plan, Step
+from pipeline.tokens import Tokenizer
+
+OUTPUT_VERSION = 1
+
+_FREQUENCIES = pa.schema([("gram", pa.int64()), ("documents", pa.int64())])
+
+
+def settings_of(section: dict[str, Any]) -> ContaminationSettings:
+    return ContaminationSettings(**{name: section[name] for name in ContaminationSettings.__dataclass_fields__})
+
+
+def identity(section: dict[str, Any]) -> dict[str, str]:
+    """Digests of the evaluation files; reading them all is also the check that they can be read."""
+    settings_of(section)
+    return _sets(section).identity if section["evals"] else {}
+
+
+def _sets(section: dict[str, Any]) -> EvaluationSets:
+    return read_evaluation_sets(section["evals"], section["fields"])
+
+
+@lru_cache(maxsize=2)
+def _index(section_json: str, versions_json: str) -> EvaluationIndex:
+    section = json.loads(section_json)
+    return build_index(_sets(section).items, section["ngram"], section["min_item_words"])
+
+
+def index_of(plan: Plan) -> EvaluationIndex:
+    """The index of the plan's evaluation sets; `versions` tell files of the same name but other content apart."""
+    return _index(json.dumps(plan.section), json.dumps(plan.versions))
+
+
+def write_frequencies(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
+    index = index_of(plan)
+    documents = np.zeros(index.n_grams, np.int64)
+    rows_in = 0
+    for rows, batch in batches_of(plan, shard):
+        rows_in += len(rows)
+        documents += document_frequency(find_hits(Texts.of(batch.column("text")), index), index)
+    grams = np.flatnonzero(documents)
+    pq.write_table(pa.table([grams, documents[grams]], schema=_FREQUENCIES), files["frequencies"], compression="zstd")
+    return Made(rows_in)
+
+
+def write_suppressed(plan: Plan, item: int, files: dict[str, Path]) -> Made:
+    """The n-grams in more than `max_document_frequency` documents of the whole corpus."""
+    folder = plan.stage_folder
+    documents = np.zeros(index_of(plan).n_grams, np.int64)
+    for shard in folder.receipts("frequencies"):
+        with storage.open_input(folder.file("frequencies", shard)) as file:
+            table = pq.read_table(file)
+        documents[table["gram"].to_numpy()] += table["documents"].to_numpy()
+    grams = np.flatnonzero(documents > plan.section["max_document_frequency"])
+    pq.write_table(pa.table([grams, documents[grams]], schema=_FREQUENCIES), files["suppressed"], compression="zstd")
+    return Made()
+
+
+def _suppressed(plan: Plan, index: EvaluationIndex) -> NDArray[np.bool_]:
+    """bool[n_grams]."""
+    flags = np.zeros(index.n_grams, np.bool_)
+    with storage.open_input(plan.stage_folder.file("suppressed", 0)) as file:
+        flags[pq.read_table(file)["gram"].to_numpy()] = True
+    return flags
+
+
+def _judged(plan: Plan, texts: Texts) -> Decontaminated:
+    if not plan.section["evals"]:
+        nothing = pa.nulls(len(texts), DECONTAMINATE_LEDGER[0][1])
+        return Decontaminated(texts.column, pa.nulls(len(texts), pa.string()), nothing)
+    index = index_of(plan)
+    return decontaminate(texts, find_hits(texts, index), index, _suppressed(plan, index), settings_of(plan.section))
+
+
+def process(plan: Plan, shard: int, rows: pa.Array, batch: pa.RecordBatch, tokenizer: Tokenizer) -> Outcome:
+    found = _judged(plan, Texts.of(batch.column("text")))
+    prefix = pa.scalar("decontaminate.")
+    reasons = pc.binary_join_element_wise(prefix, found.reason, "", null_handling="emit_null")
+    edited = replace_texts(batch, found.text)
+    return outcome(rows, batch, edited, single_reason(reasons.to_pylist()), {"spans": found.spans}, tokenizer)
+
+
+def write_documents(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
+    return map_documents(plan, shard, files, process)
+
+
+FREQUENCIES = Step("frequencies", ("frequencies",), write_frequencies)
+SUPPRESSED = Step("suppressed", ("suppressed",), write_suppressed)
+STEP = Step("documents", ("documents", "ledger"), write_documents)
+
+
+def prepare(run: StageRun) -> None:
+    if not run.plan.section["evals"]:
+        return
+    run.barrier_step(FREQUENCIES, run.input_keys("frequencies"))
+    everything = [source["identity"] for source in run.plan.inputs]
+    run.barrier_step(SUPPRESSED, [run.plan.key("suppressed", everything)])
+
+
+def notes(plan: Plan) -> list[str]:
+    """What the manifest must say, so that nothing passes for clean by accident."""
+    if not plan.section["evals"]:
+        return ["not decontaminated: no evaluation sets were given (decontaminate.evals)"]
+    index = index_of(plan)
+    counts = item_counts(_sets(plan.section))
+    statuses = pc.value_counts(item_statuses(index, _suppressed(plan, index))["status"]).to_pylist()
+    of_status = {row["values"]: row["counts"] for row in statuses}
+    return [
+        f"checked against {len(counts)} evaluation sets: "
+        + ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items())),
+        f"{of_status.get('unmatchable', 0):,} items are too short to be looked for; "
+        f"{of_status.get('suspect', 0):,} are suspect: all their n-grams are common phrases here",
+    ]
