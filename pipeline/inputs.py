@@ -15,7 +15,7 @@ import xxhash
 from fsspec.core import url_to_fs
 
 from corpus import storage
-from corpus.dataset import StageFolder, part_name
+from corpus.dataset import StageFolder, part_name, stage_folders
 from corpus.errors import InputError, IntegrityError, ShardError
 from corpus.schema import DOCUMENTS
 
@@ -62,21 +62,31 @@ def _as_given(pattern: str, prefix: str, name: str) -> str:
     return name if pattern.startswith("/") else name.removeprefix(root)
 
 
+def dataset_folder(path: str) -> StageFolder | None:
+    """The stage whose documents are meant by the folder of a run (its corpus) or of a stage; None if it is neither."""
+    if any(character in path for character in "*?["):
+        return None
+    if storage.exists(storage.join(path, "run.json")):
+        return stage_folders(path)[-1][1]
+    folder = StageFolder(path)
+    return folder if storage.exists(folder.manifest_file) else None
+
+
 def stage_inputs(folder: StageFolder) -> list[Input]:
     """The documents of a stage of ours as inputs of the next: known by checksum; a missing shard keeps its number."""
     receipts = folder.receipts()
-    known = storage.read_json(folder.inputs_file)
+    n_shards = len(storage.read_json(folder.inputs_file)) if storage.exists(folder.inputs_file) else len(receipts)
     return [
         {
             "path": folder.file("documents", shard),
             "identity": OURS + receipts[shard].outputs["documents"]["checksum"] if shard in receipts else None,
         }
-        for shard in range(len(known))
+        for shard in range(n_shards)
     ]
 
 
-def freeze_inputs(folder: StageFolder, inputs: list[Input]) -> list[Input]:
-    """The inputs in their lasting order; writes `inputs.json`. Raises InputError if the folder holds a run of others."""
+def order_inputs(folder: StageFolder, inputs: list[Input]) -> list[Input]:
+    """The inputs in their lasting order: those of earlier runs first. Raises InputError if the folder holds a run of others."""
     frozen = (
         [entry["path"] for entry in storage.read_json(folder.inputs_file)] if storage.exists(folder.inputs_file) else []
     )
@@ -87,9 +97,14 @@ def freeze_inputs(folder: StageFolder, inputs: list[Input]) -> list[Input]:
             f"{folder.url}: holds a run of other inputs ({gone[0]!r} is not among those given); name them all, or another --out"
         )
     known = set(frozen)
-    order = frozen + [path for path in given if path not in known]
-    storage.write_json(folder.inputs_file, [{"path": path} for path in order])
-    return [given[path] for path in order]
+    return [given[path] for path in [*frozen, *(path for path in given if path not in known)]]
+
+
+def freeze_inputs(folder: StageFolder, inputs: list[Input]) -> list[Input]:
+    """The same, and written down: from now on a shard's number is its place in `inputs.json`."""
+    ordered = order_inputs(folder, inputs)
+    storage.write_json(folder.inputs_file, [{"path": entry["path"]} for entry in ordered])
+    return ordered
 
 
 def read_documents(source: Input, text_column: str, sample: float | None) -> Iterator[tuple[pa.Array, pa.RecordBatch]]:

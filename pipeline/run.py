@@ -24,12 +24,14 @@ from pipeline.inputs import (
     TEXT_ENDINGS,
     Input,
     check_text_column,
+    dataset_folder,
     find_inputs,
     freeze_inputs,
+    order_inputs,
     stage_inputs,
 )
 from pipeline.progress import Progress
-from pipeline.stage_run import RunOptions, StageRun, document_keys, is_barrier, run_stage, stage_module
+from pipeline.stage_run import RunOptions, StageRun, document_keys, run_stage, stage_module, totals
 from pipeline.stages import pack
 from pipeline.steps import Plan, Workers, missing_items, run_step
 from pipeline.tokens import Tokenizer
@@ -49,18 +51,12 @@ def first_inputs(recipe: Recipe, patterns: Sequence[str], text_column: str) -> l
     """The inputs of the first stage, checked as far as can be before anything starts."""
     if recipe.stages[0].kind == "extract":
         return find_inputs(patterns, ARCHIVE_ENDINGS)
-    expanded = [_documents_folder(pattern) for pattern in patterns]
-    inputs = find_inputs(expanded, TEXT_ENDINGS)
+    inputs = []
+    for pattern in patterns:
+        dataset = dataset_folder(pattern)
+        inputs += stage_inputs(dataset) if dataset is not None else find_inputs([pattern], TEXT_ENDINGS)
     check_text_column(inputs[0], text_column)
     return inputs
-
-
-def _documents_folder(pattern: str) -> str:
-    """A dataset of ours is named by its folder; its documents are what is read."""
-    if storage.exists(storage.join(pattern, "run.json")):
-        names = storage.read_json(storage.join(pattern, "run.json"))["stages"]
-        return storage.join(pattern, names[-1], "documents")
-    return storage.join(pattern, "documents") if storage.exists(storage.join(pattern, "manifest.json")) else pattern
 
 
 def identities(recipe: Recipe) -> list[dict[str, str]]:
@@ -72,6 +68,27 @@ def identities(recipe: Recipe) -> list[dict[str, str]]:
         module = stage_module(stage.kind)
         result.append(common | tokens | module.identity(stage.section) | {"output": str(module.OUTPUT_VERSION)})
     return result
+
+
+def _plan(
+    recipe: Recipe, number: int, folder: StageFolder, inputs: list[Input], versions: dict[str, str], options: RunOptions
+) -> Plan:
+    """The plan of stage `number`; only the first reads what others made, and only there a sample is drawn."""
+    stage, first = recipe.stages[number], number == 0
+    return Plan(
+        kind=stage.kind,
+        folder=folder.url,
+        section=stage.section,
+        inputs=inputs,
+        tokenizer=recipe.output.tokenizer,
+        text_column=options.text_column if first else "text",
+        sample=options.sample if first else None,
+        versions=versions,
+    )
+
+
+def _folder(recipe: Recipe, number: int, options: RunOptions, packed: bool) -> StageFolder:
+    return StageFolder(storage.join(options.out, recipe.stages[number].name) if packed else options.out)
 
 
 def run_recipe(
@@ -92,31 +109,24 @@ def run_recipe(
     failures: list[str] = []
     with ExitStack() as stack:
         _lock(stack, options)
+        if (
+            packed
+            and _dropped(recipe, options)
+            and not any(todo for _, _, todo in _todo(recipe, inputs, versions, options, True, True))
+        ):
+            return
         if packed:
             _write_run_file(options.out, recipe)
         workers = stack.enter_context(start_workers(recipe))
         stack.enter_context(progress)
         for number, stage in enumerate(recipe.stages):
-            folder = StageFolder(storage.join(options.out, stage.name) if packed else options.out)
-            first = number == 0
-            plan = Plan(
-                kind=stage.kind,
-                folder=folder.url,
-                section=stage.section,
-                inputs=freeze_inputs(folder, inputs),
-                tokenizer=recipe.output.tokenizer,
-                text_column=options.text_column if first else "text",
-                sample=options.sample if first else None,
-                versions=versions[number],
-            )
+            folder = _folder(recipe, number, options, packed)
+            plan = _plan(recipe, number, folder, freeze_inputs(folder, inputs), versions[number], options)
             run_id = uuid.uuid4().hex[:12]
-            run = StageRun(stage.name, plan, recipe.guards, options, workers, progress, run_id, warn)
-            failures += run_stage(run)
+            failures += run_stage(StageRun(stage.name, plan, recipe.guards, options, workers, progress, run_id, warn))
             inputs = stage_inputs(folder)
         if packed:
-            write_corpus(
-                StageFolder(storage.join(options.out, recipe.stages[-1].name)), recipe, options, workers, progress
-            )
+            write_corpus(recipe, options, workers, progress)
             if options.drop_intermediate and not failures:
                 drop_intermediate(options.out, recipe)
     if failures:
@@ -143,47 +153,50 @@ def _lock(stack: ExitStack, options: RunOptions) -> None:
         raise InputError(f"{options.out}: cannot be written: {error.strerror}; name another --out") from None
 
 
-def write_corpus(last: StageFolder, recipe: Recipe, options: RunOptions, workers: Workers, progress: Progress) -> None:
-    """Pack the last stage's documents into shards of the configured size."""
-    progress.stage(CORPUS)
+def _corpus_plan(recipe: Recipe, options: RunOptions) -> tuple[Plan, list[str | None]]:
+    """The plan of the packed corpus and the key of each of its shards, from the last stage's receipts."""
+    last = StageFolder(storage.join(options.out, recipe.stages[-1].name))
     receipts = last.receipts()
-    n_inputs = len(storage.read_json(last.inputs_file))
-    missing = [part_name(shard) for shard in range(n_inputs) if shard not in receipts]
-    if missing and not options.allow_missing:
-        raise ShardError(
-            f"packing needs every shard, but {', '.join(missing[:5])} of {last.url} are missing; mend them and run again"
-        )
-    plans = pack.packs(
-        [(last.file("documents", shard), receipts[shard]) for shard in sorted(receipts)], recipe.output.shard_bytes
-    )
-    folder = StageFolder(storage.join(options.out, CORPUS))
+    shards = [(last.file("documents", shard), receipts[shard]) for shard in sorted(receipts)]
+    pieces = pack.packs(shards, recipe.output.shard_bytes)
     section = recipe.output.model_dump(mode="json")
     versions = {"pyarrow": pa.__version__, "output": str(pack.OUTPUT_VERSION)}
-    plan = Plan("pack", folder.url, section, [], recipe.output.tokenizer, "text", None, versions, {"packs": plans})
-    keys = [plan.key("documents", pieces) for pieces in plans]
+    folder = storage.join(options.out, CORPUS)
+    plan = Plan("pack", folder, section, [], recipe.output.tokenizer, "text", None, versions, {"packs": pieces})
+    return plan, [plan.key("documents", piece) for piece in pieces]
+
+
+def write_corpus(recipe: Recipe, options: RunOptions, workers: Workers, progress: Progress) -> None:
+    """Pack the last stage's documents into shards of the configured size."""
+    progress.stage(CORPUS)
+    manifest = storage.read_json(StageFolder(storage.join(options.out, recipe.stages[-1].name)).manifest_file)
+    if manifest["missing"] and not options.allow_missing:
+        missing = ", ".join(manifest["missing"][:5])
+        raise ShardError(
+            f"packing needs every shard, but {missing} of {recipe.stages[-1].name} are missing; mend them and run again"
+        )
+    plan, keys = _corpus_plan(recipe, options)
+    folder = plan.stage_folder
     folder.remove_attempts()
     failed = run_step(plan, pack.STEP, keys, workers, progress, uuid.uuid4().hex[:12])
     if failed:
         raise ShardError("; ".join(f"{part_name(item)}: {error}" for item, error in failed.items()))
     for item in folder.receipts():
-        if item >= len(plans):  # an earlier, longer plan
+        if item >= len(keys):  # of an earlier, longer plan
             storage.remove(folder.receipt_file("documents", item))
             storage.remove(folder.file("documents", item))
-    made = folder.receipts()
-    manifest = storage.read_json(last.manifest_file)
-    totals = add_counts([[row for row in manifest["counts"] if row["reason"] is None]])
+    kept = [row for row in manifest["counts"] if row["reason"] is None]
     storage.write_json(
         folder.manifest_file,
-        {
+        totals(pack, folder.receipts())
+        | {
             "stage": "pack",
-            "config": section,
-            "versions": manifest["versions"] | versions,
-            "tokenizer": recipe.output.tokenizer,
-            "rows_in": sum(receipt.rows_in for receipt in made.values()),
-            "counts": totals,
+            "config": plan.section,
+            "versions": manifest["versions"] | plan.versions,
+            "tokenizer": plan.tokenizer,
+            "counts": add_counts([kept]),
             "notes": manifest["notes"],
-            "missing": missing,
-            "shards": {part_name(item): receipt.outputs for item, receipt in sorted(made.items())},
+            "missing": manifest["missing"],
         },
     )
 
@@ -196,28 +209,46 @@ def drop_intermediate(out: str, recipe: Recipe) -> None:
         storage.write_json(folder.manifest_file, storage.read_json(folder.manifest_file) | {"documents_dropped": True})
 
 
-def dry_run(
-    recipe: Recipe, patterns: Sequence[str], options: RunOptions, *, packed: bool
+def _dropped(recipe: Recipe, options: RunOptions) -> bool:
+    manifest = StageFolder(storage.join(options.out, recipe.stages[0].name)).manifest_file
+    return storage.exists(manifest) and bool(storage.read_json(manifest).get("documents_dropped"))
+
+
+def _todo(
+    recipe: Recipe,
+    inputs: list[Input],
+    versions: list[dict[str, str]],
+    options: RunOptions,
+    packed: bool,
+    dropped: bool,
 ) -> list[tuple[str, int, int]]:
-    """(stage, shards, shards to make) without doing anything; what follows a stage that will change is made again whole."""
-    inputs = first_inputs(recipe, patterns, options.text_column)
-    versions = identities(recipe)
+    """(stage, shards, shards to make); what follows a stage that changes is made again whole. `dropped`: documents may be gone."""
     result = []
     changed = False
     for number, stage in enumerate(recipe.stages):
-        folder = StageFolder(storage.join(options.out, stage.name) if packed else options.out)
-        known = storage.exists(folder.inputs_file)
-        first = number == 0
-        plan = Plan(
-            stage.kind, folder.url, stage.section, inputs, recipe.output.tokenizer,
-            options.text_column if first else "text", options.sample if first else None, versions[number],
-        )  # fmt: skip
-        unknown = (changed and is_barrier(stage.kind)) or not known
-        todo = (
-            len(inputs) if unknown else len(missing_items(folder, stage_module(stage.kind).STEP, document_keys(plan)))
+        folder = _folder(recipe, number, options, packed)
+        inputs = order_inputs(folder, inputs)
+        plan = _plan(recipe, number, folder, inputs, versions[number], options)
+        keys = document_keys(plan)
+        n_todo = len(inputs) if changed else len(missing_items(folder, stage_module(stage.kind).STEP, keys, dropped))
+        result.append((stage.name, len(inputs), n_todo))
+        changed = changed or n_todo > 0
+        inputs = inputs if changed else stage_inputs(folder)
+    if packed:
+        plan, keys = _corpus_plan(recipe, options)
+        result.append(
+            (CORPUS, len(keys), len(missing_items(plan.stage_folder, pack.STEP, keys)) if not changed else len(keys))
         )
-        result.append((stage.name, len(inputs), todo))
-        changed = changed or todo > 0
-        if known and not changed:
-            inputs = stage_inputs(folder)
     return result
+
+
+def dry_run(
+    recipe: Recipe, patterns: Sequence[str], options: RunOptions, *, packed: bool
+) -> list[tuple[str, int, int]]:
+    """(stage, shards, shards to make) without doing anything; what follows a stage that will change counts whole."""
+    inputs = first_inputs(recipe, patterns, options.text_column)
+    versions = identities(recipe)
+    finished = _todo(recipe, inputs, versions, options, packed, dropped=True)
+    if packed and _dropped(recipe, options) and not any(todo for _, _, todo in finished):
+        return finished
+    return _todo(recipe, inputs, versions, options, packed, dropped=False)

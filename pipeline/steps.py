@@ -163,10 +163,17 @@ def commit(folder: StageFolder, step: Step, attempt: Attempt) -> None:
     storage.remove(_attempts_file(folder, step.name, attempt.item))
 
 
-def missing_items(folder: StageFolder, step: Step, keys: Sequence[str | None]) -> list[int]:
-    """Items whose receipt is not there, is of another key, or whose files are gone. None as a key: nothing to make."""
+def missing_items(folder: StageFolder, step: Step, keys: Sequence[str | None], dropped: bool = False) -> list[int]:
+    """Items whose receipt is not there, is of another key, or whose files are gone. None as a key: nothing to make.
+
+    `dropped`: documents were removed after use, so that they are not there does not count.
+    """
     receipts = folder.receipts(step.name)
-    present = {kind: set(storage.list_folder(storage.join(folder.url, kind))) for kind in step.outputs}
+    present = {
+        kind: set(storage.list_folder(storage.join(folder.url, kind)))
+        for kind in step.outputs
+        if not (dropped and kind == "documents")
+    }
     return [
         item
         for item, key in enumerate(keys)
@@ -174,7 +181,7 @@ def missing_items(folder: StageFolder, step: Step, keys: Sequence[str | None]) -
         and not (
             item in receipts
             and receipts[item].key == key
-            and all(part_name(item) + ".parquet" in present[kind] for kind in step.outputs)
+            and all(part_name(item) + ".parquet" in names for names in present.values())
         )
     ]
 

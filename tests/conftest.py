@@ -1,10 +1,33 @@
 """What several test files share."""
 
+import csv
+import hashlib
+import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
+from pipeline.config import Recipe, read_recipe
+from pipeline.progress import Progress
+from pipeline.run import run_recipe
+from pipeline.stage_run import RunOptions
 
 PROJECT = Path(__file__).resolve().parent.parent
+SAMPLES = PROJECT / "data_samples"
+CRAWL = str(SAMPLES / "crawl" / "*")
+SAMPLE_SETTINGS = [
+    f"decontaminate.evals=[{SAMPLES / 'evals'}]",
+    f"decontaminate.fields={SAMPLES / 'eval_fields.yaml'}",
+    "extract.timeout_seconds=2",
+]
+PAGES_PER_RUN_SETTINGS = ["cluster.workers=0"]  # in this process: no seconds for starting workers
+
+# Python warns of unclosed sockets while Dask's event loop winds down; nothing of ours is left open by it.
+os.environ["PYTHONSAFEPATH"] = "1"
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +37,55 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder ../shared/data with real crawls is not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def blocklist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from filters.blocklist import compile_blocklist
+
+    path = tmp_path_factory.mktemp("blocklist") / "samples.idx"
+    compile_blocklist([str(SAMPLES / "blocklist.txt")], str(path))
+    return path
+
+
+def sample_recipe(blocklist: Path, *settings: str) -> Recipe:
+    """configs/quickstart.yaml over the sample crawl's own lists, in this process."""
+    every = [*SAMPLE_SETTINGS, f"extract.url.blocklist={blocklist}", "cluster.workers=0", *settings]
+    return read_recipe(str(PROJECT / "configs" / "quickstart.yaml"), every)
+
+
+def run(recipe: Recipe, out: Path, inputs: str | list[str] = CRAWL, *, packed: bool = True, **options: object) -> list[str]:
+    """Run a recipe as the command would; returns the warnings."""
+    warnings: list[str] = []
+    patterns = [inputs] if isinstance(inputs, str) else inputs
+    progress = Progress(Console(file=io.StringIO()))
+    run_recipe(recipe, patterns, RunOptions(str(out), **options), progress, warnings.append, packed=packed)  # type: ignore[arg-type]
+    return warnings
+
+
+def refine(*arguments: object, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
+    """The command as a user calls it."""
+    command = [sys.executable, "-m", "pipeline.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300, check=False)
+
+
+def digests(out: Path) -> dict[str, str]:
+    """The bytes of everything that identifies a dataset: not plans, timings, or the lock."""
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(out.rglob("*.parquet"))
+        if not path.name.startswith(".")
+    }
+
+
+def fates() -> list[dict[str, str]]:
+    with (SAMPLES / "fates.tsv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+@pytest.fixture(scope="session")
+def sample_run(tmp_path_factory: pytest.TempPathFactory, blocklist: Path) -> Path:
+    """The sample crawl through the whole recipe. Read only."""
+    out = tmp_path_factory.mktemp("sample") / "dataset"
+    run(sample_recipe(blocklist), out)
+    return out

@@ -8,6 +8,7 @@ Without evaluation sets every document passes and the manifest says `not deconta
 """
 
 import json
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from corpus.schema import DECONTAMINATE_LEDGER
 from corpus.text import Texts
 from dedup.contamination import ContaminationSettings, Decontaminated, decontaminate
 from dedup.evaluation_index import EvaluationIndex, build_index, document_frequency, find_hits, item_statuses
-from dedup.evaluation_sets import EvaluationSets, item_counts, read_evaluation_sets
+from dedup.evaluation_sets import EvaluationSets, read_evaluation_sets
 from pipeline.outcome import Outcome, batches_of, map_documents, outcome, replace_texts, single_reason
 from pipeline.stage_run import StageRun
 from pipeline.steps import Made, Plan, Step
@@ -130,7 +131,7 @@ def notes(plan: Plan) -> list[str]:
     if not plan.section["evals"]:
         return ["not decontaminated: no evaluation sets were given (decontaminate.evals)"]
     index = index_of(plan)
-    counts = item_counts(_sets(plan.section))
+    counts = Counter(item.set for item in _sets(plan.section).items)
     statuses = pc.value_counts(item_statuses(index, _suppressed(plan, index))["status"]).to_pylist()
     of_status = {row["values"]: row["counts"] for row in statuses}
     return [

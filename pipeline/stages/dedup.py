@@ -27,7 +27,8 @@ from corpus.schema import DEDUP_LEDGER
 from corpus.text import Texts
 from corpus.words import text_digests
 from dedup.bands import match_range, ranges_for, write_bands
-from dedup.clusters import choose, clusters, document_numbers, group_equal
+from dedup.clusters import Survivors, clusters, document_numbers, group_equal, largest_cluster
+from dedup.library import REASONS
 from dedup.minhash import MinHashSettings, band_keys
 from dedup.urls import url_digests
 from pipeline.outcome import Outcome, batches_of, map_documents, outcome, single_reason
@@ -84,7 +85,7 @@ def write_digests(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
         [
             ("row", pa.uint32()),
             ("id", pa.string()),
-            *((name, pa.uint64()) for name in _DIGESTS),
+            *((name, pa.uint64()) for name in (*_URL, *_TEXT)),
             ("priority", pa.float64()),
         ]
     )
@@ -92,7 +93,7 @@ def write_digests(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
     return Made(rows)
 
 
-_DIGESTS = ("url_low", "url_high", "text_low", "text_high")
+_URL, _TEXT = ("url_low", "url_high"), ("text_low", "text_high")
 
 
 def _scope(dumps: pa.Array) -> NDArray[np.uint64]:
@@ -151,6 +152,9 @@ class Numbering:
                 result[at, position] = table[name].to_numpy()
         return result
 
+    def priority(self) -> NDArray[np.float64]:
+        return self.gather(("priority",), np.nan, np.float64)[:, 0]
+
     def keys(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         shards = np.searchsorted(self.first, numbers, side="right") - 1
         return shards << 32 | (numbers - self.first[shards])
@@ -171,18 +175,15 @@ class Numbering:
 
 
 def write_duplicates(plan: Plan, item: int, files: dict[str, Path]) -> Made:
-    """For each document the number of the one it gives way to (itself, if it stays) by URL and by text; a row group a shard."""
+    """What stands in for each document after the URL and the text step; a row group a shard."""
     numbering = Numbering(plan)
-    priority = numbering.gather(("priority",), np.nan, np.float64)[:, 0]
-    numbers = np.arange(len(numbering))
-    by_url = by_text = numbers
-    if "urls" in plan.section["methods"]:
-        by_url = choose(group_equal(numbering.gather(("url_low", "url_high"), 0, np.uint64)), priority)
-    if "exact" in plan.section["methods"]:
-        digests = numbering.gather(("text_low", "text_high"), 0, np.uint64)
-        digests[by_url != numbers] = 0  # already gone: equal to nothing
-        by_text = choose(group_equal(digests), priority)
-    _write_by_shard(files["duplicates"], pa.table({"by_url": by_url, "by_text": by_text}), numbering)
+    survivors = Survivors(numbering.priority())
+    for step, (method, columns) in enumerate((("urls", _URL), ("exact", _TEXT))):
+        if method in plan.section["methods"]:
+            digests = numbering.gather(columns, 0, np.uint64)
+            survivors.remove(step, group_equal(digests[survivors.left]))
+    table = pa.table({"kept": survivors.kept, "removed_by": survivors.removed_by})
+    _write_by_shard(files["duplicates"], table, numbering)
     return Made(len(numbering))
 
 
@@ -204,10 +205,7 @@ def _read_shard(path: str, shard: int) -> pa.Table:
 
 def write_shard_bands(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
     settings = minhash_settings(plan.section)
-    first = plan.extra["first"][shard]
-    duplicates = _read_shard(plan.stage_folder.file("duplicates", 0), shard)
-    numbers = np.arange(first, first + len(duplicates))
-    left = (duplicates["by_url"].to_numpy() == numbers) & (duplicates["by_text"].to_numpy() == numbers)
+    left = _read_shard(plan.stage_folder.file("duplicates", 0), shard)["removed_by"].to_numpy() < 0
     keys, rows = [np.empty((0, settings.bands), np.uint64)], [np.empty(0, np.uint32)]
     for source_rows, batch in batches_of(plan, shard):
         row = source_rows.to_numpy()
@@ -219,7 +217,7 @@ def write_shard_bands(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
         keys.append(found[has_words])
         rows.append(row[stays][has_words].astype(np.uint32))
     write_bands(files["bands"], np.concatenate(keys), np.concatenate(rows), settings, plan.extra["n_ranges"])
-    return Made(len(duplicates))
+    return Made(len(left))
 
 
 def write_edges(plan: Plan, number: int, files: dict[str, Path]) -> Made:
@@ -235,36 +233,29 @@ def write_edges(plan: Plan, number: int, files: dict[str, Path]) -> Made:
 
 def write_clusters(plan: Plan, item: int, files: dict[str, Path]) -> Made:
     """Every document's verdict, a row group a shard; the size of the largest near-duplicate cluster in the metadata."""
-    folder = plan.stage_folder
     numbering = Numbering(plan)
-    with storage.open_input(folder.file("duplicates", 0)) as file:
+    survivors = Survivors(numbering.priority())
+    with storage.open_input(plan.stage_folder.file("duplicates", 0)) as file:
         duplicates = pq.read_table(file)
-    numbers = np.arange(len(numbering))
-    by_url, by_text = duplicates["by_url"].to_numpy(), duplicates["by_text"].to_numpy()
-    representative = clusters(len(numbering), _edges(plan, numbering))
-    largest = int(np.bincount(representative).max(initial=0))
-    by_minhash = choose(representative, numbering.gather(("priority",), np.nan, np.float64)[:, 0])
-    kept = by_minhash[by_text[by_url]]
-    reasons = np.select(
-        [by_url != numbers, by_text != numbers, by_minhash != numbers],
-        ["dedup.urls", "dedup.exact", "dedup.minhash"],
-        "",
-    )
-    size = np.bincount(kept, minlength=len(numbers))[kept]
-    smallest = np.full(len(numbers), len(numbers))
-    np.minimum.at(smallest, kept, numbers)
-    gone = kept != numbers
+    survivors.kept, survivors.removed_by = duplicates["kept"].to_numpy(), duplicates["removed_by"].to_numpy().copy()
+    left = survivors.left
+    near = clusters(len(numbering), _edges(plan, numbering))
+    survivors.remove(2, np.searchsorted(left, near[left]))
+    gone = survivors.removed_by >= 0
+    size = survivors.cluster_sizes()
+    smallest = np.full(len(numbering), len(numbering))
+    np.minimum.at(smallest, survivors.kept, np.arange(len(numbering)))
     table = pa.table(
         {
-            "reason": pa.array(reasons, pa.string(), mask=~gone),
-            "duplicate_of": pa.array(numbering.keys(kept), pa.int64(), mask=~gone),
-            "duplicate_of_id": _scatter(numbering.ids(kept[gone]), gone),
-            "cluster_id": pa.array(numbering.keys(smallest[kept]), pa.int64(), mask=size == 1),
-            "cluster_size": pa.array(size, pa.int64()),
+            "reason": pa.array(REASONS).take(pa.array(survivors.removed_by, mask=~gone)),
+            "duplicate_of": pa.array(numbering.keys(survivors.kept), pa.int64(), mask=~gone),
+            "duplicate_of_id": _scatter(numbering.ids(survivors.kept[gone]), gone),
+            "cluster_id": pa.array(numbering.keys(smallest[survivors.kept]), pa.int64(), mask=size == 1),
+            "cluster_size": size,
         },
         schema=_CLUSTERS,
     )
-    _write_by_shard(files["clusters"], table, numbering, {"largest_cluster": str(largest)})
+    _write_by_shard(files["clusters"], table, numbering, {"largest_cluster": str(largest_cluster(near)[1])})
     return Made(len(numbering))
 
 
@@ -311,7 +302,7 @@ def prepare(run: StageRun) -> None:
         numbering = Numbering(run.plan)
         settings = minhash_settings(run.plan.section)
         n_ranges = ranges_for(len(numbering), settings.bands, run.plan.section["memory"])
-        run.extend_plan(first=numbering.first.tolist(), n_ranges=n_ranges)
+        run.extend_plan(n_ranges=n_ranges)
         run.barrier_step(BANDS, [run.plan.key("bands", everything, shard) if source["identity"] else None
                                  for shard, source in enumerate(run.plan.inputs)])  # fmt: skip
         run.barrier_step(EDGES, [run.plan.key("edges", everything, number) for number in range(n_ranges)])
