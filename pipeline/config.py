@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, create_model
 
 from corpus.errors import ConfigError
-from pipeline.rulesets import Ruleset, Section, load_module, options_model
+from pipeline.rulesets import Ruleset, Section, load_module, options_model, shipped
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
@@ -178,7 +178,7 @@ def resolve(raw: Mapping[str, Any], settings: list[str], source: str) -> Recipe:
             StageConfig(
                 kind=kind,
                 name=name,
-                section=_checked(_model(kind, section, name), section, name).model_dump(mode="json"),
+                section=_resolved(kind, section, name),
             )
             for kind, name, section in sections
         ],
@@ -206,19 +206,30 @@ def _apply(setting: str, targets: dict[str, dict[str, Any]]) -> None:
         raise ConfigError(f"--set {setting}: the value is not YAML: {' '.join(str(error).split())}") from None
 
 
-def _model(kind: str, section: Mapping[str, Any], where: str) -> type[Section]:
-    """The stage's model with the sections of what it names: an extractor's options, each rule set's thresholds."""
-    base = _STAGES[kind]
+def _model(kind: str, section: Mapping[str, Any], where: str) -> tuple[type[Section], set[str]]:
+    """The stage's model with the sections of what can be named in it, and which of these are named.
+
+    A section of one of ours that is not named (the recipe's `trafilatura:` after `--set extract.extractor=resiliparse`) is
+    checked like the others and then left out.
+    """
     fields: dict[str, Any] = {}
+    active: set[str] = set()
     if kind == "extract":
-        extractor = section.get("extractor", "trafilatura")
-        if not isinstance(extractor, str):
-            raise ConfigError(f"{where}.extractor: {extractor!r} should be a name or a .py file")
-        options = options_model(extractor, load_module("pipeline.extractors", extractor).OPTIONS)
-        fields[section_name(extractor)] = (options, options())
+        names = [section.get("extractor", "trafilatura")]
+        if not isinstance(names[0], str):
+            raise ConfigError(f"{where}.extractor: {names[0]!r} should be a name or a .py file")
+        for name in names + _others("pipeline.extractors", section):
+            module = load_module("pipeline.extractors", name)
+            if not hasattr(module, "extract"):
+                raise ConfigError(
+                    f"{where}.extractor: {name!r} has no extract(html, url, options); known are {', '.join(shipped('pipeline.extractors'))}"
+                )
+            options = options_model(name, getattr(module, "OPTIONS", {}))
+            fields[section_name(name)] = (options, options())
         for ruleset in ("url", "language"):
             model = Ruleset.model(ruleset)
             fields[ruleset] = (model | None, model())
+        active = {section_name(names[0]), "url", "language"}
     if kind == "filter":
         names = section.get("rulesets", Filter().rulesets)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -227,10 +238,24 @@ def _model(kind: str, section: Mapping[str, Any], where: str) -> type[Section]:
             raise ConfigError(
                 f"{where}.rulesets: empty, so the stage would keep everything; name rule sets or leave the stage out"
             )
-        for name in names:
+        for name in names + _others("filters", section):
             model = Ruleset.model(name)
             fields[section_name(name)] = (model, model())
-    return create_model(base.__name__, __base__=base, **fields) if fields else base
+        active = {section_name(name) for name in names}
+    base = _STAGES[kind]
+    return create_model(base.__name__, __base__=base, **fields), set(base.model_fields) | active
+
+
+def _others(package: str, section: Mapping[str, Any]) -> list[str]:
+    """Modules of ours that have a section here."""
+    return [name for name in shipped(package) if name in section]
+
+
+def _resolved(kind: str, section: Mapping[str, Any], where: str) -> dict[str, Any]:
+    model, active = _model(kind, section, where)
+    return {
+        key: value for key, value in _checked(model, section, where).model_dump(mode="json").items() if key in active
+    }
 
 
 def section_name(module_name: str) -> str:

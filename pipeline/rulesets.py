@@ -7,6 +7,7 @@ options and their defaults) and `identity` (digests of the models and lists that
 import hashlib
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,9 +23,9 @@ from corpus.rules import Measurement, Rule, with_thresholds
 
 
 def shipped(package: str) -> list[str]:
-    """Names of the modules of one of our packages that can be named in YAML."""
+    """Names of the modules of one of our packages that can be named in YAML: they have options, rules or both."""
     folder = Path(str(importlib.import_module(package).__file__)).parent
-    return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
+    return sorted(path.stem for path in folder.glob("*.py") if re.search(r"^(RULES|OPTIONS)\b", path.read_text("utf-8"), re.M))
 
 
 def load_module(package: str, name: str) -> ModuleType:
@@ -75,7 +76,7 @@ class Section(BaseModel):
 
 def _type_of(default: Any) -> Any:
     if default is None:
-        return str | None
+        return str | list | None  # a path, or the entries themselves
     return list if isinstance(default, tuple) else type(default)
 
 

@@ -79,7 +79,8 @@ def load_tools(section_json: str) -> Tools:
 
 def identity(section: dict[str, Any]) -> dict[str, str]:
     extractor = load_module("pipeline.extractors", section["extractor"])
-    found = {f"{section_name(section['extractor'])}: {key}": value for key, value in extractor.identity().items()}
+    decisive = extractor.identity() if hasattr(extractor, "identity") else {}
+    found = {f"{section_name(section['extractor'])}: {key}": value for key, value in decisive.items()}
     for name in ("url", "language"):
         ruleset = _ruleset(name, section)
         if ruleset is not None:

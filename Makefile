@@ -1,0 +1,33 @@
+# The doors: `make demo`, `make test`, `make lint`, `make bench`. Each sets up what it needs in .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint bench clean
+
+.venv/installed: pyproject.toml requirements.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
+	touch .venv/installed
+
+demo: .venv/installed
+	@echo "The first run on a machine compiles the kernels it needs, once (about half a minute)."
+	$(BIN)/refine blocklist data_samples/blocklist.txt --out demo-output/blocklist.idx
+	$(BIN)/refine run configs/quickstart.yaml --input 'data_samples/crawl/*' --out demo-output/dataset \
+		--set extract.url.blocklist=demo-output/blocklist.idx --set 'decontaminate.evals=[data_samples/evals]' \
+		--set decontaminate.fields=data_samples/eval_fields.yaml
+	$(BIN)/refine verify demo-output/dataset
+	$(BIN)/refine report demo-output/dataset --by language
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/installed
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv demo-output build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
