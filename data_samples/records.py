@@ -172,10 +172,10 @@ DUPLICATES = [
             ),
         ),
     ),
-    Page("shortthanks", "https://shop.example/thanks", "filter.gopher_repetition", "four words, the first of three"),
-    Page("shortthanks", "https://shop.example/bye", "filter.gopher_repetition", "four words, the same as before"),
+    Page("shortthanks", "https://shop.example/thanks", "filter.gopher_quality", "four words, the first of three"),
+    Page("shortthanks", "https://shop.example/bye", "filter.gopher_quality", "four words, the same as before"),
     Page(
-        "shortthanks", "https://hotel.example/bye", "filter.gopher_repetition", "four words, the same again", "weblog"
+        "shortthanks", "https://hotel.example/bye", "filter.gopher_quality", "four words, the same again", "weblog"
     ),
     Page(
         "quiznight",

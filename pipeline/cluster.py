@@ -14,7 +14,7 @@ from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster, as_completed
 from distributed.system import MEMORY_LIMIT
 
-from corpus.errors import ConfigError, RefineError, ShardError
+from corpus.errors import ConfigError
 from pipeline.config import Cluster
 
 _SETTINGS = {
@@ -67,7 +67,7 @@ class DaskWorkers:
 
     def _local(self) -> LocalCluster:
         n_workers = CPU_COUNT if self._config.workers == "auto" else self._config.workers
-        common = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": 40}
+        common = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 40}
         if n_workers == 0:
             return LocalCluster(n_workers=1, processes=False, memory_limit=0, **common)
         share = MEMORY_LIMIT // n_workers
@@ -92,10 +92,8 @@ class DaskWorkers:
         cluster.scale(jobs=jobs)
         return cluster
 
-    def run(
-        self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]
-    ) -> Iterator[tuple[int, Any | RefineError]]:
-        """(index, result) as tasks end; the result of a broken one is the RefineError that says why."""
+    def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
+        """(index of the task, its result) as tasks end. An exception in one is a defect and ends the run."""
         client = self._client
         if client is None:
             raise RuntimeError("the workers have not been started: use `with DaskWorkers(…)`")
@@ -107,7 +105,7 @@ class DaskWorkers:
         for _ in range(_WINDOW_TASKS_PER_WORKER * n_workers):
             self._submit_next(function, waiting, running, indexes, run_name)
         for future in running:
-            yield indexes.pop(future.key), _result(future)
+            yield indexes.pop(future.key), future.result()
             self._submit_next(function, waiting, running, indexes, run_name)
 
     def _submit_next(
@@ -127,14 +125,3 @@ class DaskWorkers:
         )
         indexes[future.key] = index
         running.add(future)
-
-
-def _result(future: Any) -> Any:
-    error = future.exception()
-    if error is None:
-        return future.result()
-    if isinstance(error, RefineError):
-        return error
-    if isinstance(error, OSError | MemoryError):
-        return ShardError(f"{future.key}: {type(error).__name__}: {error}; free space or memory, then run again")
-    raise error.with_traceback(future.traceback())

@@ -5,6 +5,7 @@ after extract see another checksum and make that shard again at the next `refine
 """
 
 import json
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 
 from corpus import storage
 from corpus.dataset import ShardWriter, StageFolder, stage_folders
-from corpus.errors import InputError
+from corpus.errors import InputError, RefineError
 from pipeline.stage_run import totals
 from pipeline.stages import extract
 from pipeline.steps import Made, Plan, Step, commit, execute, load_plan, save_plan
@@ -32,11 +33,14 @@ def replay(dataset: str, timeout_seconds: float | None = None) -> str:
     if timeout_seconds is not None:
         plan = replace(plan, section=plan.section | {"timeout_seconds": timeout_seconds})
     n_pages = n_still = 0
+    run_id = uuid.uuid4().hex[:12]
     path, digest = save_plan(plan)
     for shard, receipt in sorted(folder.receipts().items()):
         failed = sum(row["documents"] for row in receipt.counts if row["reason"] in extract.MACHINE_DEPENDENT)
         if failed:
-            attempt = execute(path, digest, STEP, shard, receipt.key, "replay")
+            attempt = execute(path, digest, STEP, shard, receipt.key, run_id)
+            if isinstance(attempt, RefineError):
+                raise attempt
             commit(folder, STEP, attempt)
             n_pages += failed
             n_still += sum(

@@ -76,10 +76,10 @@ class Attempt:
 
 
 class Workers(Protocol):
-    """What runs tasks; yields (index of the task, its result or the error that is the task's own) as they end."""
+    """What runs tasks; yields (index of the task, its result) as they end."""
 
     def run(
-        self, function: Callable[..., Attempt], tasks: Sequence[tuple[Any, ...]]
+        self, function: Callable[..., Attempt | RefineError], tasks: Sequence[tuple[Any, ...]]
     ) -> Iterator[tuple[int, Attempt | RefineError]]: ...
 
 
@@ -113,10 +113,19 @@ def save_plan(plan: Plan) -> tuple[str, str]:
     return path, digest
 
 
-def execute(plan_path: str, plan_digest: str, step: Step, item: int, key: str, run_id: str) -> Attempt:
-    """Make one item, on a worker: the attempts of its outputs, not yet published."""
+def execute(plan_path: str, plan_digest: str, step: Step, item: int, key: str, run_id: str) -> Attempt | RefineError:
+    """Make one item, on a worker: the attempts of its outputs, not yet published, or the error that is this item's own."""
     plan = _load_plan(plan_path, plan_digest)
-    _note_attempt(plan.stage_folder, step.name, item, run_id)
+    try:
+        _note_attempt(plan.stage_folder, step.name, item, run_id)
+        return _attempt(plan, step, item, key)
+    except RefineError as error:
+        return error
+    except (OSError, MemoryError) as error:
+        return ShardError(f"{type(error).__name__}: {error}; free disk or memory, then run again")
+
+
+def _attempt(plan: Plan, step: Step, item: int, key: str) -> Attempt:
     with ExitStack() as stack:
         attempts = {
             kind: stack.enter_context(storage.attempt(plan.stage_folder.file(kind, item))) for kind in step.outputs

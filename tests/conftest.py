@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from pipeline.run import run_recipe
 from pipeline.stage_run import RunOptions
 
 PROJECT = Path(__file__).resolve().parent.parent
+REFINE = Path(sys.executable).with_name("refine")  # the console script of the environment that runs the tests
 SAMPLES = PROJECT / "data_samples"
 CRAWL = str(SAMPLES / "crawl" / "*")
 SAMPLE_SETTINGS = [
@@ -24,11 +24,6 @@ SAMPLE_SETTINGS = [
     f"decontaminate.fields={SAMPLES / 'eval_fields.yaml'}",
     "extract.timeout_seconds=2",
 ]
-PAGES_PER_RUN_SETTINGS = ["cluster.workers=0"]  # in this process: no seconds for starting workers
-
-# Python warns of unclosed sockets while Dask's event loop winds down; nothing of ours is left open by it.
-os.environ["PYTHONSAFEPATH"] = "1"
-
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
@@ -54,7 +49,9 @@ def sample_recipe(blocklist: Path, *settings: str) -> Recipe:
     return read_recipe(str(PROJECT / "configs" / "quickstart.yaml"), every)
 
 
-def run(recipe: Recipe, out: Path, inputs: str | list[str] = CRAWL, *, packed: bool = True, **options: object) -> list[str]:
+def run(
+    recipe: Recipe, out: Path, inputs: str | list[str] = CRAWL, *, packed: bool = True, **options: object
+) -> list[str]:
     """Run a recipe as the command would; returns the warnings."""
     warnings: list[str] = []
     patterns = [inputs] if isinstance(inputs, str) else inputs
@@ -65,7 +62,7 @@ def run(recipe: Recipe, out: Path, inputs: str | list[str] = CRAWL, *, packed: b
 
 def refine(*arguments: object, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
     """The command as a user calls it."""
-    command = [sys.executable, "-m", "pipeline.cli", *map(str, arguments)]
+    command = [str(REFINE), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300, check=False)
 
 

@@ -2,12 +2,14 @@
 
 import gzip
 import json
+import random
+import subprocess
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import CRAWL, PROJECT, SAMPLES, refine
+from conftest import CRAWL, PROJECT, REFINE, SAMPLES, refine
 
 from pipeline.cli import main
 
@@ -143,27 +145,19 @@ def test_a_barrier_refuses_to_start_while_a_shard_is_missing_unless_told(tmp_pat
     assert pq.read_table(tmp_path / "out" / "corpus" / "documents").num_rows > 0
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing_that_is_trusted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_one_line_and_leaves_nothing_that_is_trusted(tmp_path: Path) -> None:
     texts = tmp_path / "texts.jsonl"
-    texts.write_text("".join(json.dumps({"text": f"{i} " * 400}) + "\n" for i in range(300)))
-    limited = (
-        f"ulimit -f 8; exec {sys_executable()} -m pipeline.cli filter {texts} --out {tmp_path / 'out'} --workers 0"
-    )
-    import subprocess
-
+    noise = random.Random(1)
+    rows = [" ".join(str(noise.random()) for _ in range(100)) for _ in range(300)]
+    texts.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
+    out = tmp_path / "out"
+    limited = f"ulimit -f 64; exec {REFINE} dedup {texts} --out {out} --workers 0"  # no file over 64 kB
     done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, cwd=PROJECT, check=False)
-    assert done.returncode != 0
+    assert done.returncode == 4
+    assert "File too large" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not list(tmp_path.glob("out/receipts/documents/*.json"))
-    assert not list(tmp_path.glob("out/documents/part-*"))
-
-
-def sys_executable() -> str:
-    import sys
-
-    return sys.executable
+    assert not list(out.glob("receipts/documents/*.json"))
+    assert not list(out.glob("documents/*"))
 
 
 def test_a_truncated_parquet_input_fails_its_shard(tmp_path: Path) -> None:

@@ -68,8 +68,8 @@ def test_an_unknown_favor_is_named_with_the_choices() -> None:
 
 
 def test_identity_names_the_libraries_that_decide_the_text() -> None:
-    assert list(trafilatura.identity()) == ["trafilatura", "lxml", "jusText"]
-    assert list(resiliparse.identity()) == ["resiliparse"]
+    assert list(trafilatura.identity(trafilatura.OPTIONS)) == ["trafilatura", "lxml", "jusText"]
+    assert list(resiliparse.identity(resiliparse.OPTIONS)) == ["resiliparse"]
 
 
 RUSSIAN = "Проект новой гавани обсуждали жители города, и рыбаки вышли в море рано утром."

@@ -5,13 +5,12 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import CRAWL, PROJECT, SAMPLE_SETTINGS, SAMPLES, digests, run, sample_recipe
+from conftest import CRAWL, PROJECT, REFINE, SAMPLE_SETTINGS, SAMPLES, digests, run, sample_recipe
 
 from corpus.errors import InputError
 
@@ -25,7 +24,7 @@ def receipts(out: Path, stage: str) -> dict[str, int]:
 def start(out: Path, blocklist: Path, workers: int) -> subprocess.Popen[bytes]:
     """The whole recipe as a process group of its own."""
     settings = [item for value in [*SAMPLE_SETTINGS, f"extract.url.blocklist={blocklist}"] for item in ("--set", value)]
-    command = [sys.executable, "-m", "pipeline.cli", "run", str(PROJECT / "configs" / "quickstart.yaml")]
+    command = [str(REFINE), "run", str(PROJECT / "configs" / "quickstart.yaml")]
     command += ["--input", CRAWL, "--out", str(out), "--workers", str(workers), *settings]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
 

@@ -19,5 +19,5 @@ def extract(html: str, url: str | None, options: Mapping[str, Any]) -> str:
     )
 
 
-def identity() -> dict[str, str]:
+def identity(options: Mapping[str, Any]) -> dict[str, str]:
     return {"resiliparse": version("resiliparse")}

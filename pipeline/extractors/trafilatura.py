@@ -22,13 +22,10 @@ _DECIDING = ("trafilatura", "lxml", "jusText")
 
 
 def extract(html: str, url: str | None, options: Mapping[str, Any]) -> str:
-    favor = options["favor"]
-    if favor not in _FAVORS:
-        raise ConfigError(f"trafilatura.favor: {favor!r} is not one of {', '.join(_FAVORS)}")
     text = trafilatura.extract(
         html,
-        favor_precision=favor == "precision",
-        favor_recall=favor == "recall",
+        favor_precision=options["favor"] == "precision",
+        favor_recall=options["favor"] == "recall",
         include_comments=False,
         include_tables=True,
         deduplicate=False,
@@ -36,5 +33,8 @@ def extract(html: str, url: str | None, options: Mapping[str, Any]) -> str:
     return text or ""
 
 
-def identity() -> dict[str, str]:
+def identity(options: Mapping[str, Any]) -> dict[str, str]:
+    """Versions of the libraries that decide the text. Raises ConfigError for an option of no meaning."""
+    if options["favor"] not in _FAVORS:
+        raise ConfigError(f"trafilatura.favor: {options['favor']!r} is not one of {', '.join(_FAVORS)}")
     return {name: version(name) for name in _DECIDING}

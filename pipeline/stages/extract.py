@@ -79,8 +79,9 @@ def load_tools(section_json: str) -> Tools:
 
 def identity(section: dict[str, Any]) -> dict[str, str]:
     extractor = load_module("pipeline.extractors", section["extractor"])
-    decisive = extractor.identity() if hasattr(extractor, "identity") else {}
-    found = {f"{section_name(section['extractor'])}: {key}": value for key, value in decisive.items()}
+    name = section_name(section["extractor"])
+    decisive = extractor.identity(section[name]) if hasattr(extractor, "identity") else {}
+    found = {f"{name}: {key}": value for key, value in decisive.items()}
     for name in ("url", "language"):
         ruleset = _ruleset(name, section)
         if ruleset is not None:
