@@ -231,7 +231,7 @@ def blocklist(
     out: Annotated[str, typer.Option("--out", help="The index to write.", show_default=False)],
 ) -> None:
     """Compile blocklists into one index that runs can map into memory."""
-    from filters.blocklist import compile_blocklist
+    from filters.url_lists.compile import compile_blocklist
 
     out_console.print(str(compile_blocklist(patterns, out)), markup=False, highlight=False)
 

@@ -12,10 +12,33 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from corpus.errors import ConfigError
-from pipeline.rulesets import Ruleset, Section, load_module, options_model, shipped
+from corpus.modules import load_module, shipped, short_name
+from corpus.rules import Rule
+from filters.ruleset import Ruleset
+
+
+class Section(BaseModel):
+    """Part of a recipe: unknown keys and values of another type are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def _options_model(name: str, options: Mapping[str, Any], rules: tuple[Rule, ...] = ()) -> type[Section]:
+    """The model of a rule set's or an extractor's section: a number (or null) a rule, the default's type an option."""
+    fields: dict[str, Any] = {rule.name: (float | None, rule.threshold) for rule in rules}
+    for key, value in options.items():
+        of_type = str | list | None if value is None else list if isinstance(value, tuple) else type(value)
+        fields[key] = (of_type, list(value) if isinstance(value, tuple) else value)
+    return create_model(name, __base__=Section, **fields)
+
+
+def _ruleset_model(name: str) -> type[Section]:
+    ruleset = Ruleset.load(name, {})
+    return _options_model(name, ruleset.options, ruleset.rules)
+
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
@@ -224,12 +247,12 @@ def _model(kind: str, section: Mapping[str, Any], where: str) -> tuple[type[Sect
                 raise ConfigError(
                     f"{where}.extractor: {name!r} has no extract(html, url, options); known are {', '.join(shipped('pipeline.extractors'))}"
                 )
-            options = options_model(name, getattr(module, "OPTIONS", {}))
-            fields[section_name(name)] = (options, options())
+            options = _options_model(name, getattr(module, "OPTIONS", {}))
+            fields[short_name(name)] = (options, options())
         for ruleset in ("url", "language"):
-            model = Ruleset.model(ruleset)
+            model = _ruleset_model(ruleset)
             fields[ruleset] = (model | None, model())
-        active = {section_name(names[0]), "url", "language"}
+        active = {short_name(names[0]), "url", "language"}
     if kind == "filter":
         names = section.get("rulesets", Filter().rulesets)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -239,9 +262,9 @@ def _model(kind: str, section: Mapping[str, Any], where: str) -> tuple[type[Sect
                 f"{where}.rulesets: empty, so the stage would keep everything; name rule sets or leave the stage out"
             )
         for name in names + _others("filters", section):
-            model = Ruleset.model(name)
-            fields[section_name(name)] = (model, model())
-        active = {section_name(name) for name in names}
+            model = _ruleset_model(name)
+            fields[short_name(name)] = (model, model())
+        active = {short_name(name) for name in names}
     base = _STAGES[kind]
     return create_model(base.__name__, __base__=base, **fields), set(base.model_fields) | active
 
@@ -256,11 +279,6 @@ def _resolved(kind: str, section: Mapping[str, Any], where: str) -> dict[str, An
     return {
         key: value for key, value in _checked(model, section, where).model_dump(mode="json").items() if key in active
     }
-
-
-def section_name(module_name: str) -> str:
-    """`./my_rules.py` and `mine.my_rules` are configured under `my_rules`."""
-    return Path(module_name).stem if module_name.endswith(".py") else module_name.rsplit(".", 1)[-1]
 
 
 def _checked(model: type[Section], section: Any, where: str) -> Any:

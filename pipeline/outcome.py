@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from corpus.dataset import ShardWriter, empty_documents
 from corpus.rules import Verdicts
-from corpus.schema import LEDGER
+from corpus.schema import DOCUMENTS, LEDGER
 from pipeline.inputs import read_documents
 from pipeline.steps import Made, Plan
 from pipeline.tokens import Tokenizer
@@ -33,9 +33,13 @@ def outcome(
     """Split documents by their verdicts.
 
     `rows`: their source rows; `before`, `after`: the documents as they came and as the stage edited them (often the same);
-    `columns`: the stage's own ledger columns. Tokens of kept documents whose count is null are counted here.
+    `columns`: the stage's own ledger columns. Tokens of kept documents are counted here where they are not known, as they
+    are not when the text was edited.
     """
     stays = pc.is_null(verdicts.reason)
+    edited = pc.not_equal(before.column("text"), after.column("text"))
+    counts = pc.if_else(pc.fill_null(edited, False), None, after.column("token_count"))
+    after = after.set_column(after.schema.get_field_index("token_count"), DOCUMENTS.field("token_count"), counts)
     counted = count_tokens(after.filter(stays), tokenizer)
     kept_bytes, kept_tokens = pc.binary_length(counted.column("text")), counted.column("token_count")
     ledger = {
@@ -68,15 +72,6 @@ def count_tokens(documents: pa.RecordBatch, tokenizer: Tokenizer) -> pa.RecordBa
     found = tokenizer.count(documents.column("text").filter(unknown))
     filled = pc.replace_with_mask(counts, unknown, pa.array(found, pa.int32()))
     return documents.set_column(documents.schema.get_field_index("token_count"), "token_count", filled)
-
-
-def replace_texts(documents: pa.RecordBatch, texts: pa.Array) -> pa.RecordBatch:
-    """The documents with other texts; where one differs, its tokens have to be counted again."""
-    same = pc.fill_null(pc.equal(documents.column("text"), texts), False)
-    counts = pc.if_else(same, documents.column("token_count"), None)
-    for name, values in (("text", texts), ("token_count", counts)):
-        documents = documents.set_column(documents.schema.get_field_index(name), name, values)
-    return documents
 
 
 def single_reason(reasons: list[str | None]) -> Verdicts:

@@ -19,10 +19,11 @@ from typing import Any
 from corpus import storage
 from corpus.dataset import Count, Receipt, StageFolder, add_counts, part_name
 from corpus.errors import ConfigError, GuardError, RefineError, ShardError
-from pipeline.config import Guards, section_name
+from corpus.modules import short_name
+from filters.ruleset import Ruleset
+from pipeline.config import Guards
 from pipeline.inputs import describe
 from pipeline.progress import Progress
-from pipeline.rulesets import Ruleset
 from pipeline.steps import Plan, Step, Workers, missing_items, run_step
 
 
@@ -169,7 +170,7 @@ def _failed_lines(run: StageRun, failed: dict[int, RefineError]) -> list[str]:
 def _rules(section: dict[str, Any]) -> dict[str, Any]:
     """Each rule set's thresholds as used, for the report's histograms and `explain`."""
     names = section.get("rulesets") or [name for name in ("url", "language") if section.get(name)]
-    active = [Ruleset.load(name, section[section_name(name)]) for name in names]
+    active = [Ruleset.load(name, section[short_name(name)]) for name in names]
     return {
         ruleset.name: [
             {"name": rule.name, "threshold": rule.threshold, "source": rule.source} for rule in ruleset.rules

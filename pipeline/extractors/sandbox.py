@@ -34,8 +34,8 @@ from numba import types
 
 from corpus.errors import ConfigError
 from corpus.kernels import BYTES, kernel
+from corpus.modules import load_module
 from pipeline.extractors._child import FRAME, Header
-from pipeline.rulesets import load_module
 
 TOO_LARGE, TOO_DEEP, EMPTY = "too_large", "too_deep", "empty"
 TIMEOUT, CRASH, MEMORY, ERROR = "timeout", "crash", "memory", "error"

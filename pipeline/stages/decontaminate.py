@@ -25,7 +25,7 @@ from corpus.text import Texts
 from dedup.contamination import ContaminationSettings, Decontaminated, decontaminate
 from dedup.evaluation_index import EvaluationIndex, build_index, document_frequency, find_hits, item_statuses
 from dedup.evaluation_sets import EvaluationSets, read_evaluation_sets
-from pipeline.outcome import Outcome, batches_of, map_documents, outcome, replace_texts, single_reason
+from pipeline.outcome import Outcome, batches_of, map_documents, outcome, single_reason
 from pipeline.stage_run import StageRun
 from pipeline.steps import Made, Plan, Step
 from pipeline.tokens import Tokenizer
@@ -105,7 +105,7 @@ def process(plan: Plan, shard: int, rows: pa.Array, batch: pa.RecordBatch, token
     found = _judged(plan, Texts.of(batch.column("text")))
     prefix = pa.scalar("decontaminate.")
     reasons = pc.binary_join_element_wise(prefix, found.reason, "", null_handling="emit_null")
-    edited = replace_texts(batch, found.text)
+    edited = batch.set_column(batch.schema.get_field_index("text"), "text", found.text)
     return outcome(rows, batch, edited, single_reason(reasons.to_pylist()), {"spans": found.spans}, tokenizer)
 
 

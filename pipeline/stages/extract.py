@@ -21,15 +21,15 @@ import xxhash
 
 from corpus.dataset import ShardWriter
 from corpus.documents import Documents
+from corpus.modules import load_module, short_name, source_digest
 from corpus.rules import Verdicts, decide
 from corpus.schema import DOCUMENTS, EXTRACT_LEDGER
-from pipeline.config import section_name
+from filters.ruleset import Ruleset
 from pipeline.extractors import sandbox
 from pipeline.extractors.tidy import tidy
 from pipeline.inputs import in_sample
 from pipeline.outcome import Outcome, outcome
 from pipeline.payload import PayloadError
-from pipeline.rulesets import Ruleset, load_module, source_digest
 from pipeline.steps import Made, Plan, Step
 from pipeline.tokens import Tokenizer
 from pipeline.warc import Capture, crawl_name, read_captures
@@ -70,7 +70,7 @@ def load_tools(section_json: str) -> Tools:
     section = json.loads(section_json)
     child = sandbox.Sandbox(
         section["extractor"],
-        section[section_name(section["extractor"])],
+        section[short_name(section["extractor"])],
         timeout_seconds=section["timeout_seconds"],
         memory_bytes=section["memory"],
     )
@@ -79,7 +79,7 @@ def load_tools(section_json: str) -> Tools:
 
 def identity(section: dict[str, Any]) -> dict[str, str]:
     extractor = load_module("pipeline.extractors", section["extractor"])
-    name = section_name(section["extractor"])
+    name = short_name(section["extractor"])
     decisive = extractor.identity(section[name]) if hasattr(extractor, "identity") else {}
     found = {f"{name}: {key}": value for key, value in decisive.items()}
     for name in ("url", "language"):

@@ -1,8 +1,4 @@
-"""Filter: measure every signal of every rule set for every document, then decide.
-
-Rule sets are measured in the order of the recipe. One that edits text (line-wise corrections, C4's lines) changes what the
-next one measures; the reason in the ledger is the first rule that failed in that order.
-"""
+"""Filter: every signal of every rule set for every document, then the verdict; see `filters.ruleset.apply`."""
 
 import json
 from functools import lru_cache
@@ -12,10 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from corpus.documents import Documents
-from corpus.rules import Signals, decide
-from pipeline.config import section_name
-from pipeline.outcome import Outcome, map_documents, outcome, replace_texts
-from pipeline.rulesets import Ruleset, source_digest
+from corpus.modules import short_name, source_digest
+from filters.ruleset import Ruleset, apply
+from pipeline.outcome import Outcome, map_documents, outcome
 from pipeline.steps import Made, Plan, Step
 from pipeline.tokens import Tokenizer
 
@@ -23,7 +18,7 @@ OUTPUT_VERSION = 1
 
 
 def rulesets(section: dict[str, Any]) -> list[Ruleset]:
-    return [Ruleset.load(name, section[section_name(name)]) for name in section["rulesets"]]
+    return [Ruleset.load(name, section[short_name(name)]) for name in section["rulesets"]]
 
 
 @lru_cache(maxsize=2)
@@ -39,16 +34,7 @@ def identity(section: dict[str, Any]) -> dict[str, str]:
 
 
 def process(plan: Plan, shard: int, rows: pa.Array, batch: pa.RecordBatch, tokenizer: Tokenizer) -> Outcome:
-    documents = Documents(batch)
-    signals: Signals = {}
-    active = _loaded(json.dumps(plan.section))
-    for ruleset in active:
-        measured = ruleset.measure(documents)
-        signals |= measured.signals
-        documents = documents.replace({name: column for name, column in measured.columns.items() if name != "text"})
-        if "text" in measured.columns:
-            documents = Documents(replace_texts(documents.batch, measured.columns["text"]))
-    verdicts = decide({ruleset.name: ruleset.rules for ruleset in active}, signals, len(documents))
+    documents, signals, verdicts = apply(_loaded(json.dumps(plan.section)), Documents(batch))
     columns = {name: pa.array(values, pa.float32()) for name, values in signals.items()}
     return outcome(rows, batch, documents.batch, verdicts, columns, tokenizer)
 

@@ -1,0 +1,78 @@
+"""A rule set with its thresholds and options, and what several of them do to documents.
+
+A rule set is a module with RULES (thresholds as data, each with its source), `measure(documents, options)`, and optionally
+OPTIONS (other options and their defaults) and `identity(options)` (digests of the models and lists that decide; ConfigError
+where one is missing). It is measured on a whole column at once, and never decides: `corpus.rules` does, for all alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import pyarrow as pa
+
+from corpus.documents import Documents
+from corpus.errors import ConfigError
+from corpus.modules import load_module, short_name
+from corpus.rules import Measurement, Rule, Signals, Verdicts, decide, with_thresholds
+from corpus.text import Texts
+
+
+@dataclass(frozen=True)
+class Ruleset:
+    """`rules` have the thresholds in force; `options` every option."""
+
+    name: str
+    module: ModuleType
+    rules: tuple[Rule, ...]
+    options: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, name: str, settings: Mapping[str, Any]) -> "Ruleset":
+        """`settings`: thresholds by rule name and options; what is left out has its default. Raises ConfigError."""
+        module = load_module("filters", name)
+        for needed in ("RULES", "measure"):
+            if not hasattr(module, needed):
+                raise ConfigError(f"{name}: a rule set needs {needed}; see 'How to add a filter' in the README")
+        defaults = getattr(module, "OPTIONS", {})
+        known = {rule.name for rule in module.RULES} | set(defaults)
+        unknown = sorted(set(settings) - known)
+        if unknown:
+            raise ConfigError(f"{short_name(name)}.{unknown[0]}: unknown; known are {', '.join(sorted(known))}")
+        options = {key: settings.get(key, default) for key, default in defaults.items()}
+        return cls(short_name(name), module, with_thresholds(module.RULES, settings), options)
+
+    def measure(self, documents: Documents) -> Measurement:
+        """Signals named `ruleset.signal`, and the document columns that the rule set sets."""
+        measured: Measurement = self.module.measure(documents, self.options)
+        return Measurement({f"{self.name}.{key}": values for key, values in measured.signals.items()}, measured.columns)
+
+    def identity(self) -> dict[str, str]:
+        found = getattr(self.module, "identity", None)
+        return dict(found(self.options)) if found else {}
+
+
+def apply(rulesets: Sequence[Ruleset], documents: Documents) -> tuple[Documents, Signals, Verdicts]:
+    """Measure all rule sets in order, then decide. One that edits the text changes what the next one measures."""
+    signals: Signals = {}
+    for ruleset in rulesets:
+        measured = ruleset.measure(documents)
+        signals |= measured.signals
+        documents = documents.replace(dict(measured.columns))
+    return documents, signals, decide({ruleset.name: ruleset.rules for ruleset in rulesets}, signals, len(documents))
+
+
+def filter_texts(
+    texts: pa.Array | pa.ChunkedArray | Sequence[str | None], rulesets: Sequence[str], **settings: Mapping[str, Any]
+) -> pa.Table:
+    """A row per text: `text` (edited where a rule set edits), `reason` (null = kept), `failed`, and every signal as float32.
+
+    `settings`: thresholds and options of a rule set by its name, such as `gopher_quality={"min_words": 30}`.
+    """
+    column = texts if isinstance(texts, pa.Array | pa.ChunkedArray) else pa.array(texts, pa.large_string())
+    batch = pa.RecordBatch.from_pydict({"text": Texts.of(column).column})
+    active = [Ruleset.load(name, settings.get(short_name(name), {})) for name in rulesets]
+    documents, signals, verdicts = apply(active, Documents(batch))
+    columns = {"text": documents.column("text"), "reason": verdicts.reason, "failed": verdicts.failed}
+    return pa.table(columns | {name: pa.array(values, pa.float32()) for name, values in signals.items()})
