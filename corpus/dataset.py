@@ -179,11 +179,12 @@ def empty_documents() -> pa.RecordBatch:
 
 
 def stage_folders(url: str) -> list[tuple[str, StageFolder]]:
-    """(name, folder) of every stage of a run in order, or of the one stage that `url` itself is."""
+    """(name, folder) of every stage of a run in order, or of the one stage, finished or not, that `url` itself is."""
     run_file = storage.join(url, "run.json")
     if storage.exists(run_file):
         return [(name, StageFolder(storage.join(url, name))) for name in storage.read_json(run_file)["stages"]]
     folder = StageFolder(url)
-    if not storage.exists(folder.manifest_file):
-        raise InputError(f"{url}: no dataset of refine (no run.json or manifest.json); is this the folder given as --out?")
-    return [(storage.read_json(folder.manifest_file)["stage"], folder)]
+    for file, key in ((folder.manifest_file, "stage"), (storage.join(url, "plan.json"), "kind")):
+        if storage.exists(file):
+            return [(storage.read_json(file)[key], folder)]
+    raise InputError(f"{url}: no dataset of refine (no run.json or manifest.json); is this the folder given as --out?")

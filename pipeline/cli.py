@@ -16,7 +16,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Turn web archives into a pretraining corpus, with a ledger of every verdict.",
 )
-out_console = Console()
+PLAIN_WIDTH = 120  # of tables in a batch job's log or a pipe, where there is no terminal to ask
+out_console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 err_console = Console(stderr=True)
 
 Inputs = Annotated[list[str], typer.Argument(help="Files, folders or patterns; any fsspec URL.", show_default=False)]
@@ -161,7 +162,10 @@ def report(
     from pipeline.report.html import write_html
 
     found = funnel(dataset, by)
-    out_console.print(funnel_json(found) if json else funnel_table(found), markup=False)
+    if json:
+        typer.echo(funnel_json(found))
+    else:
+        out_console.print(funnel_table(found))
     path = html or f"{dataset.rstrip('/')}/report.html"
     write_html(dataset, path)
     err_console.print(f"wrote {path}", highlight=False, markup=False)

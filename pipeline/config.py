@@ -244,9 +244,8 @@ def _model(kind: str, section: Mapping[str, Any], where: str) -> tuple[type[Sect
         for name in names + _others("pipeline.extractors", section):
             module = load_module("pipeline.extractors", name)
             if not hasattr(module, "extract"):
-                raise ConfigError(
-                    f"{where}.extractor: {name!r} has no extract(html, url, options); known are {', '.join(shipped('pipeline.extractors'))}"
-                )
+                known = ", ".join(shipped("pipeline.extractors"))
+                raise ConfigError(f"{where}.extractor: {name!r} has no extract(html, url, options); known are {known}")
             options = _options_model(name, getattr(module, "OPTIONS", {}))
             fields[short_name(name)] = (options, options())
         for ruleset in ("url", "language"):

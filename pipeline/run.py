@@ -181,10 +181,6 @@ def write_corpus(recipe: Recipe, options: RunOptions, workers: Workers, progress
     failed = run_step(plan, pack.STEP, keys, workers, progress, uuid.uuid4().hex[:12])
     if failed:
         raise ShardError("; ".join(f"{part_name(item)}: {error}" for item, error in failed.items()))
-    for item in folder.receipts():
-        if item >= len(keys):  # of an earlier, longer plan
-            storage.remove(folder.receipt_file("documents", item))
-            storage.remove(folder.file("documents", item))
     kept = [row for row in manifest["counts"] if row["reason"] is None]
     storage.write_json(
         folder.manifest_file,
@@ -222,7 +218,7 @@ def _todo(
     packed: bool,
     dropped: bool,
 ) -> list[tuple[str, int, int]]:
-    """(stage, shards, shards to make); what follows a stage that changes is made again whole. `dropped`: documents may be gone."""
+    """(stage, shards, shards to make). What follows a stage that changes counts whole; `dropped`: documents may be gone."""
     result = []
     changed = False
     for number, stage in enumerate(recipe.stages):

@@ -69,10 +69,7 @@ class StageRun:
         return document_keys(self.plan)
 
     def step(self, step: Step, keys: Sequence[str | None]) -> dict[int, RefineError]:
-        if self.options.job is not None:
-            number, of = self.options.job
-            keys = [key if item % of == number else None for item, key in enumerate(keys)]
-        return run_step(self.plan, step, keys, self.workers, self.progress, self.run_id)
+        return run_step(self.plan, step, keys, self.workers, self.progress, self.run_id, self.options.job)
 
     def barrier_step(self, step: Step, keys: Sequence[str | None]) -> None:
         """A step whose items are all needed. Raises ShardError with a list if one is missing."""
@@ -130,6 +127,8 @@ def run_stage(run: StageRun) -> list[str]:
         return _failed_lines(run, failed)  # other jobs of the array make the rest; the last one writes the manifest
     storage.write_json(run.folder.manifest_file, _manifest(run, module, complete))
     _note_time(run, began)
+    if run.options.job is None:
+        run.folder.remove_attempts()  # of tasks that ran twice
     return _failed_lines(run, failed)
 
 

@@ -195,15 +195,34 @@ def missing_items(folder: StageFolder, step: Step, keys: Sequence[str | None], d
     ]
 
 
-def run_step(
-    plan: Plan, step: Step, keys: Sequence[str | None], workers: Workers, watcher: Watcher, run_id: str
-) -> dict[int, RefineError]:
-    """Make what is missing. A broken item does not stop the others; returns the errors by item.
+def forget_stale(folder: StageFolder, step: Step, keys: Sequence[str | None]) -> None:
+    """Remove what an earlier configuration or input left: nobody may take it for a part of this dataset."""
+    for item, receipt in folder.receipts(step.name).items():
+        if item >= len(keys) or receipt.key != keys[item]:
+            storage.remove(folder.receipt_file(step.name, item))
+            for kind in step.outputs:
+                storage.remove(folder.file(kind, item))
 
-    Raises nothing for a broken item, but anything that is not ours to expect (a defect) ends the run.
+
+def run_step(
+    plan: Plan,
+    step: Step,
+    keys: Sequence[str | None],
+    workers: Workers,
+    watcher: Watcher,
+    run_id: str,
+    job: tuple[int, int] | None = None,
+) -> dict[int, RefineError]:
+    """Make what is missing; in a job array, (number, of) only this job's items. Returns the errors by item.
+
+    A broken item does not stop the others; an exception that is not ours to expect (a defect) ends the run.
     """
     folder = plan.stage_folder
     todo = missing_items(folder, step, keys)
+    if job is None:
+        forget_stale(folder, step, keys)
+    else:
+        todo = [item for item in todo if item % job[1] == job[0]]
     watcher.begin(step.name, len(keys), len(keys) - len(todo))
     failed: dict[int, RefineError] = {}
     if not todo:

@@ -36,7 +36,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def blocklist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from filters.blocklist import compile_blocklist
+    from filters.url_lists.compile import compile_blocklist
 
     path = tmp_path_factory.mktemp("blocklist") / "samples.idx"
     compile_blocklist([str(SAMPLES / "blocklist.txt")], str(path))
