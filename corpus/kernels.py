@@ -39,7 +39,9 @@ def _sources(folder: Path) -> list[Path]:
         return sorted(folder.glob("*.py"))
     while (folder.parent / "__init__.py").exists():
         folder = folder.parent
-    return sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".npz"))  # tables are frozen into kernels
+    return sorted(
+        path for path in folder.rglob("*") if path.suffix in (".py", ".npz")
+    )  # tables are frozen into kernels
 
 
 @cache

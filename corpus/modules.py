@@ -18,7 +18,7 @@ def shipped(package: str) -> list[str]:
     """Names of the modules of one of our packages that can be named in YAML: they have options, rules or both."""
     folder = Path(str(importlib.import_module(package).__file__)).parent
     return sorted(
-        path.stem for path in folder.glob("*.py") if re.search(r"^(RULES|OPTIONS)\b", path.read_text("utf-8"), re.M)
+        path.stem for path in folder.glob("*.py") if re.search(r"^(RULES|OPTIONS)\b.*=", path.read_text("utf-8"), re.M)
     )
 
 

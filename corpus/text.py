@@ -4,12 +4,16 @@ Everything that looks at text looks at these two arrays: Arrow's large_string la
 offsets, which is what a kernel wants. Arrow guarantees valid UTF-8, so kernels do not check it again.
 """
 
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+Derived = TypeVar("Derived")
 
 
 class Texts:
@@ -20,6 +24,14 @@ class Texts:
 
     def __init__(self, column: pa.LargeStringArray) -> None:
         self.column = column
+        self._derived: dict[Callable[[Texts], Any], Any] = {}
+
+    def once(self, make: Callable[["Texts"], Derived]) -> Derived:
+        """`make(self)`, made at the first call and kept with the texts: what several rule sets read is computed once."""
+        if make not in self._derived:
+            self._derived[make] = make(self)
+        result: Derived = self._derived[make]
+        return result
 
     @classmethod
     def of(cls, column: pa.Array | pa.ChunkedArray | list[str]) -> "Texts":

@@ -1,0 +1,120 @@
+"""Lines and paragraphs of texts.
+
+A *line* is what stands between two line feeds (a carriage return before one belongs to it), white space kept: a line may be
+*empty* (no character), or *blank* (white space only). A *paragraph* is a run of lines that are not empty. Lines are found
+once per batch (`lines_of`) and shared by the rule sets.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from corpus.hashing import NO_CHANGE, hash_bytes
+from corpus.kernels import BYTES, OFFSETS, helper, kernel
+from corpus.text import Texts
+from corpus.unicode import SPACE, decode, kind, sequence_length
+
+_NEWLINE, _RETURN = 10, 13
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """All lines, empty ones too, end to end; those of text i are first[i]:first[i + 1] (an empty text has one).
+
+    `starts`, `ends`: int32, bytes from the text's first; `characters`: int32, code points between them; `hashes`: uint64
+    of these bytes.
+    """
+
+    first: NDArray[np.int64]
+    starts: NDArray[np.int32]
+    ends: NDArray[np.int32]
+    characters: NDArray[np.int32]
+    hashes: NDArray[np.uint64]
+
+
+@helper
+def count_characters(data, start, end):
+    """Code points in data[start:end]: the bytes that begin one."""
+    n = 0
+    for i in range(start, end):
+        n += data[i] & 0xC0 != 0x80
+    return n
+
+
+@helper
+def is_space(data, at):
+    """Whether the character that begins at `at` is white space."""
+    if data[at] > 32 and data[at] < 0x80:
+        return False
+    return kind(decode(data, at, sequence_length(data[at]))) & SPACE != 0
+
+
+@helper
+def previous(data, at):
+    """Where the character before `at` begins."""
+    at -= 1
+    while data[at] & 0xC0 == 0x80:
+        at -= 1
+    return at
+
+
+@helper
+def trim(data, start, end):
+    """(start, end) without white space on either side."""
+    while start < end and is_space(data, start):
+        start += sequence_length(data[start])
+    while start < end:
+        last = previous(data, end)
+        if not is_space(data, last):
+            break
+        end = last
+    return start, end
+
+
+@kernel(types.int64(BYTES, OFFSETS))
+def _count_lines(data, offsets):
+    n = len(offsets) - 1
+    for i in range(offsets[0], offsets[-1]):
+        n += data[i] == _NEWLINE
+    return n
+
+
+@kernel(
+    types.void(
+        BYTES, OFFSETS, types.int64[::1], types.int32[::1], types.int32[::1], types.int32[::1], types.uint64[::1]
+    )
+)
+def _find_lines(data, offsets, first, starts, ends, characters, hashes):
+    n = 0
+    for document in range(len(offsets) - 1):
+        base, end = offsets[document], offsets[document + 1]
+        first[document] = n
+        at = base
+        while at <= end:
+            stop = at
+            while stop < end and data[stop] != _NEWLINE:
+                stop += 1
+            line_end = stop - 1 if stop > at and data[stop - 1] == _RETURN else stop
+            starts[n] = at - base
+            ends[n] = line_end - base
+            characters[n] = count_characters(data, at, line_end)
+            hashes[n] = hash_bytes(data, at, line_end - at, NO_CHANGE, np.uint64(0))
+            n += 1
+            at = stop + 1
+    first[len(offsets) - 1] = n
+
+
+def _scan(texts: Texts) -> Lines:
+    n = _count_lines(texts.data, texts.offsets)
+    starts, ends, characters = (np.empty(n, np.int32) for _ in range(3))
+    hashes = np.empty(n, np.uint64)
+    first = np.empty(len(texts) + 1, np.int64)
+    _find_lines(texts.data, texts.offsets, first, starts, ends, characters, hashes)
+    return Lines(first, starts, ends, characters, hashes)
+
+
+def lines_of(texts: Texts) -> Lines:
+    """The lines of `texts`, found at the first call and kept with them."""
+    return texts.once(_scan)

@@ -1,0 +1,223 @@
+"""Document-wise quality: Gopher (Rae et al. 2021, arXiv 2112.11446, section A.1.1); RefinedWeb and FineWeb use it unchanged.
+
+| signal | counts |
+|---|---|
+| words | *words*: tokens with a letter or a digit |
+| mean_word_length | characters of words / words |
+| hashes_per_word, ellipses_per_word | `#`; `…` and `...` / *tokens* |
+| bullet_line_fraction, ellipsis_line_fraction | lines that begin with • or -; end with … or ... / lines, empty ones too |
+| alphabetic_word_fraction | tokens with a letter / *tokens* |
+| stop_words | distinct stop words among the tokens, case kept |
+
+The paper says "words" throughout and not whether a punctuation mark is one. Here the two ratios and the alphabetic rule
+count tokens, marks included, as datatrove does: that decides how strict the alphabetic rule is. On 1,824
+English texts it rejects 333 on tokens, 17 on words and 65 on fields.
+
+Beside datatrove 0.10.1 on these texts: all verdicts are the same, and 1,823 reasons. The other text is half Japanese: each kana
+is a token here, a run of them is one there, so that its mean word length fails first.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from corpus.documents import Documents
+from corpus.errors import ConfigError
+from corpus.kernels import BYTES, OFFSETS, helper, kernel
+from corpus.lines import lines_of, trim
+from corpus.rules import Measurement, Rule
+from corpus.text import Texts
+from corpus.tokens import HAS_LETTER, IS_WORD, tokens_of
+
+_SOURCE = "Gopher (arXiv 2112.11446), section A.1.1"
+
+RULES = (
+    Rule("min_words", 50, _SOURCE),
+    Rule("max_words", 100_000, _SOURCE),
+    Rule("min_mean_word_length", 3, _SOURCE),
+    Rule("max_mean_word_length", 10, _SOURCE),
+    Rule("max_hashes_per_word", 0.1, _SOURCE),
+    Rule("max_ellipses_per_word", 0.1, _SOURCE),
+    Rule("max_bullet_line_fraction", 0.9, _SOURCE),
+    Rule("max_ellipsis_line_fraction", 0.3, _SOURCE),
+    Rule("min_alphabetic_word_fraction", 0.8, _SOURCE),
+    Rule("min_stop_words", 2, _SOURCE),
+)
+OPTIONS: dict[str, object] = {"stop_words": ["the", "be", "to", "of", "and", "that", "have", "with"]}
+
+_SIGNALS = (
+    "words",
+    "mean_word_length",
+    "hashes_per_word",
+    "ellipses_per_word",
+    "bullet_line_fraction",
+    "ellipsis_line_fraction",
+    "alphabetic_word_fraction",
+    "stop_words",
+)
+_HASH, _DOT, _HYPHEN = 35, 46, 45
+_SIEVE = 4096
+
+
+@helper
+def _is_ellipsis(data, at, end):
+    """Whether `…` begins at `at`."""
+    return at + 3 <= end and data[at] == 0xE2 and data[at + 1] == 0x80 and data[at + 2] == 0xA6
+
+
+@helper
+def _is_bullet(data, at, end):
+    """Whether `-` or `•` begins at `at`."""
+    if at == end:
+        return False
+    return data[at] == _HYPHEN or (at + 3 <= end and data[at] == 0xE2 and data[at + 1] == 0x80 and data[at + 2] == 0xA2)
+
+
+@helper
+def _count_symbols(data, start, end):
+    """(`#`, `…` or `...`) in data[start:end]."""
+    hashes = 0
+    ellipses = 0
+    dots = 0
+    for i in range(start, end):
+        byte = data[i]
+        if byte == _DOT:
+            dots += 1
+            if dots == 3:
+                ellipses += 1
+                dots = 0
+        else:
+            dots = 0
+            if byte == _HASH:
+                hashes += 1
+            elif byte == 0xE2 and _is_ellipsis(data, i, end):
+                ellipses += 1
+    return hashes, ellipses
+
+
+@helper
+def _count_lines(data, base, first, last, starts, ends):
+    """(lines that begin with a bullet, lines that end with an ellipsis) among lines first … last - 1."""
+    bullets = 0
+    ellipses = 0
+    for line in range(first, last):
+        start, end = trim(data, base + starts[line], base + ends[line])
+        bullets += _is_bullet(data, start, end)
+        if end - start >= 3:
+            dots = data[end - 1] == _DOT and data[end - 2] == _DOT and data[end - 3] == _DOT
+            ellipses += dots or _is_ellipsis(data, end - 3, end)
+    return bullets, ellipses
+
+
+@helper
+def _count_words(first, last, flags, characters):
+    """(words, their characters, tokens with a letter) among tokens first … last - 1."""
+    words = 0
+    word_characters = 0
+    alphabetic = 0
+    for token in range(first, last):
+        if flags[token] & IS_WORD:
+            words += 1
+            word_characters += characters[token]
+        alphabetic += flags[token] & HAS_LETTER != 0
+    return words, word_characters, alphabetic
+
+
+@helper
+def _count_stop_words(first, last, hashes, sieve, stop_hashes, seen, stamp):
+    """Distinct stop words among tokens first … last - 1; `seen` holds the last stamp of each."""
+    distinct = 0
+    for token in range(first, last):
+        if sieve[hashes[token] % _SIEVE]:
+            place = np.searchsorted(stop_hashes, hashes[token])
+            if place < stop_hashes.size and stop_hashes[place] == hashes[token] and seen[place] != stamp:
+                seen[place] = stamp
+                distinct += 1
+    return distinct
+
+
+@kernel(
+    types.void(
+        BYTES,
+        OFFSETS,
+        types.int64[::1],
+        types.int32[::1],
+        types.int32[::1],
+        types.int64[::1],
+        types.uint64[::1],
+        types.int32[::1],
+        types.uint8[::1],
+        types.boolean[::1],
+        types.uint64[::1],
+        types.float32[:, ::1],
+    )
+)
+def _measure(
+    data,
+    offsets,
+    first_line,
+    line_starts,
+    line_ends,
+    first_token,
+    token_hashes,
+    token_characters,
+    token_flags,
+    sieve,
+    stop_hashes,
+    signals,
+):
+    seen = np.full(stop_hashes.size, -1, np.int64)
+    for document in range(len(offsets) - 1):
+        base, end = offsets[document], offsets[document + 1]
+        first, last = first_token[document], first_token[document + 1]
+        n_lines = first_line[document + 1] - first_line[document]
+        n_tokens = np.float64(last - first) if last > first else np.nan
+        words, characters, alphabetic = _count_words(first, last, token_flags, token_characters)
+        hashes, ellipses = _count_symbols(data, base, end)
+        bullet_lines, ellipsis_lines = _count_lines(
+            data, base, first_line[document], first_line[document + 1], line_starts, line_ends
+        )
+        signals[0, document] = words
+        signals[1, document] = characters / words if words else np.nan
+        signals[2, document] = hashes / n_tokens
+        signals[3, document] = ellipses / n_tokens
+        signals[4, document] = bullet_lines / n_lines
+        signals[5, document] = ellipsis_lines / n_lines
+        signals[6, document] = alphabetic / n_tokens
+        signals[7, document] = _count_stop_words(first, last, token_hashes, sieve, stop_hashes, seen, document)
+
+
+def _stop_hashes(stop_words: list[str]) -> NDArray[np.uint64]:
+    """The token hash of each stop word, sorted; ConfigError for one that is not a single token."""
+    tokens = tokens_of(Texts.of(stop_words))
+    for word, n_tokens in zip(stop_words, np.diff(tokens.first), strict=True):
+        if n_tokens != 1:
+            raise ConfigError(f"gopher_quality.stop_words: {word!r} is {n_tokens} tokens; name words that are one")
+    return np.unique(tokens.hashes)
+
+
+def measure(documents: Documents, options: Mapping[str, Any]) -> Measurement:
+    texts = documents.texts
+    lines, tokens = lines_of(texts), tokens_of(texts)
+    stop_hashes = _stop_hashes(options["stop_words"])
+    sieve = np.zeros(_SIEVE, np.bool_)
+    sieve[stop_hashes % _SIEVE] = True
+    signals = np.empty((len(_SIGNALS), len(texts)), np.float32)
+    _measure(
+        texts.data,
+        texts.offsets,
+        lines.first,
+        lines.starts,
+        lines.ends,
+        tokens.first,
+        tokens.hashes,
+        tokens.characters,
+        tokens.flags,
+        sieve,
+        stop_hashes,
+        signals,
+    )
+    return Measurement(dict(zip(_SIGNALS, signals, strict=True)))
