@@ -140,8 +140,10 @@ def _run(
         return
     run_recipe(recipe, inputs, chosen, Progress(err_console), _warn, packed=packed)
     from pipeline.report.funnel import funnel, funnel_table
+    from pipeline.report.html import write_html
 
     out_console.print(funnel_table(funnel(out)))
+    write_html(out, f"{out.rstrip('/')}/report.html")
 
 
 def _warn(message: str) -> None:

@@ -4,6 +4,7 @@ One process a core, one thread each. Tasks are submitted through a rolling windo
 not become 90,000 futures at once, and are impure: Dask must not guess that two of them are the same.
 """
 
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
@@ -11,11 +12,12 @@ from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
-from distributed import Client, LocalCluster, as_completed
+from distributed import Client, LocalCluster, as_completed, get_worker
 from distributed.system import MEMORY_LIMIT
 
 from corpus.errors import ConfigError
 from pipeline.config import Cluster
+from pipeline.steps import listen
 
 _SETTINGS = {
     "distributed.scheduler.allowed-failures": 1_000_000,  # attempts are counted on disk: see pipeline.steps
@@ -28,6 +30,34 @@ _SETTINGS = {
     "distributed.nanny.environ": {"PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
 }
 _WINDOW_TASKS_PER_WORKER = 3
+_TICK_SECONDS = 2.0
+CONNECT_SECONDS = 30
+
+
+class _Ticks:
+    """Rows done on this worker, passed on to the driver no more often than is useful to a person."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._n_rows = 0
+        self._sent = time.monotonic()
+
+    def __call__(self, n_rows: int) -> None:
+        self._n_rows += n_rows
+        if time.monotonic() - self._sent >= _TICK_SECONDS:
+            self.send()
+
+    def send(self) -> None:
+        get_worker().log_event(self._topic, self._n_rows)
+        self._n_rows, self._sent = 0, time.monotonic()
+
+
+def _task(topic: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    ticks = _Ticks(topic)
+    listen(ticks)
+    result = function(*arguments)
+    ticks.send()
+    return result
 
 
 class DaskWorkers:
@@ -59,7 +89,7 @@ class DaskWorkers:
 
     def _connect(self, address: str) -> Client:
         try:
-            return Client(address, timeout="30s")
+            return Client(address, timeout=CONNECT_SECONDS)
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"--scheduler {address}: no Dask scheduler answers ({error}); check the address"
@@ -88,40 +118,48 @@ class DaskWorkers:
         if kind not in classes:
             raise ConfigError(f"cluster.jobqueue.kind: {kind!r} should be one of {', '.join(sorted(classes))}")
         options.setdefault("processes", options.get("cores", 1))
+        options["job_script_prologue"] = ["export PYTHONSAFEPATH=1", *options.get("job_script_prologue", [])]
         cluster = getattr(dask_jobqueue, classes[kind])(**options)
         cluster.scale(jobs=jobs)
         return cluster
 
-    def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
-        """(index of the task, its result) as tasks end. An exception in one is a defect and ends the run."""
+    def run(
+        self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], on_tick: Callable[[int], None]
+    ) -> Iterator[tuple[int, Any]]:
+        """(index of the task, its result) as tasks end; `on_tick` hears of rows done meanwhile.
+
+        An exception in a task is a defect and ends the run.
+        """
         client = self._client
         if client is None:
             raise RuntimeError("the workers have not been started: use `with DaskWorkers(…)`")
         waiting = iter(enumerate(tasks))
-        run_name = uuid.uuid4().hex[:8]
+        topic = f"refine-{uuid.uuid4().hex[:8]}"
+        client.subscribe_topic(topic, lambda event: on_tick(event[1]))
         running = as_completed()
         indexes: dict[str, int] = {}
         n_workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
         for _ in range(_WINDOW_TASKS_PER_WORKER * n_workers):
-            self._submit_next(function, waiting, running, indexes, run_name)
+            self._submit_next(topic, function, waiting, running, indexes)
         for future in running:
             yield indexes.pop(future.key), future.result()
-            self._submit_next(function, waiting, running, indexes, run_name)
+            self._submit_next(topic, function, waiting, running, indexes)
+        client.unsubscribe_topic(topic)
 
     def _submit_next(
         self,
+        topic: str,
         function: Callable[..., Any],
         waiting: Iterator[tuple[int, Any]],
         running: Any,
         indexes: dict[str, int],
-        run: str,
     ) -> None:
         following = next(waiting, None)
         if following is None or self._client is None:
             return
         index, arguments = following
         future = self._client.submit(
-            function, *arguments, key=f"{arguments[2].name}-{index:05d}-{run}", pure=False, priority=-index
+            _task, topic, function, *arguments, key=f"{topic}-{index:05d}", pure=False, priority=-index
         )
         indexes[future.key] = index
         running.add(future)

@@ -12,7 +12,7 @@ from corpus.dataset import ShardWriter, empty_documents
 from corpus.rules import Verdicts
 from corpus.schema import DOCUMENTS, LEDGER
 from pipeline.inputs import read_documents
-from pipeline.steps import Made, Plan
+from pipeline.steps import Made, Plan, tick
 from pipeline.tokens import Tokenizer
 
 
@@ -95,6 +95,7 @@ def map_documents(plan: Plan, shard: int, files: dict[str, Path], process: Proce
         rows_in += len(rows)
         made = process(plan, shard, rows, count_tokens(batch, tokenizer), tokenizer)
         writer.write(made.documents, made.ledger)
+        tick(len(rows))
     return Made(rows_in, writer.close(rows_in))
 
 
@@ -104,5 +105,5 @@ def _or_else(batches: Iterator[Batch], nothing: Batch) -> Iterator[Batch]:
 
 
 def batches_of(plan: Plan, shard: int) -> Iterator[Batch]:
-    """The documents of a shard, for steps that only measure."""
+    """The documents of a shard."""
     return read_documents(plan.inputs[shard], plan.text_column, plan.sample)

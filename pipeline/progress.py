@@ -15,13 +15,11 @@ from rich.progress import (
     Progress as Bars,
 )
 
-from corpus.dataset import Receipt
-
 PLAIN_SECONDS = 30.0
 
 
 class Progress:
-    """Told of each finished item; shows items, documents a second and the time left. A context manager."""
+    """Told of rows and items as they are done; shows items, documents a second and the time left. A context manager."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -68,18 +66,26 @@ class Progress:
             again = f", {n_done} are there already" if n_done else ""
             self._console.print(f"{self._label}: {n_items} to make{again}", highlight=False)
 
-    def advance(self, receipt: Receipt) -> None:
+    def tick(self, n_rows: int) -> None:
+        """So many more rows are done, in items that are still being made."""
+        self._documents += n_rows
+        self._show()
+
+    def advance(self) -> None:
         """One item of the step is committed."""
         self._done += 1
-        self._documents += receipt.rows_in
+        if self._bars is not None:
+            self._bars.update(self._bars.task_ids[0], advance=1)
+        self._show()
+
+    def _show(self) -> None:
         now = time.monotonic()
         seconds = max(now - self._began, 1e-9)
         rate = f"{self._documents / seconds:,.0f} documents/s" if self._documents else ""
         if self._bars is not None:
-            self._bars.update(self._bars.task_ids[0], advance=1, rate=rate)
+            self._bars.update(self._bars.task_ids[0], rate=rate)
         elif now - self._spoke >= PLAIN_SECONDS:
-            left = seconds / self._done * (self._total - self._done)
-            self._console.print(
-                f"{self._label}: {self._done} of {self._total}, {rate}, about {left:,.0f} s left", highlight=False
-            )
+            left = f", about {seconds / self._done * (self._total - self._done):,.0f} s left" if self._done else ""
+            done = f"{self._done} of {self._total}, {self._documents:,} documents, {rate}{left}"
+            self._console.print(f"{self._label}: {done}", highlight=False)
             self._spoke = now

@@ -229,7 +229,8 @@ def _todo(
         n_todo = len(inputs) if changed else len(missing_items(folder, stage_module(stage.kind).STEP, keys, dropped))
         result.append((stage.name, len(inputs), n_todo))
         changed = changed or n_todo > 0
-        inputs = inputs if changed else stage_inputs(folder)
+        made = [{"path": folder.file("documents", shard), "identity": None} for shard in range(len(inputs))]
+        inputs = made if changed else stage_inputs(folder)
     if packed:
         plan, keys = _corpus_plan(recipe, options)
         result.append(

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,8 @@ from corpus import storage
 from corpus.dataset import Count, Receipt, StageFolder, part_name
 from corpus.errors import RefineError, ShardError
 from pipeline.inputs import Input
+
+_tick: ContextVar[Callable[[int], None] | None] = ContextVar("tick", default=None)
 
 MAX_ATTEMPTS = 5  # of one item in one run, before the worker's deaths are taken for the item's fault
 
@@ -59,6 +62,18 @@ class Made:
     counts: list[Count] = field(default_factory=list)
 
 
+def tick(n_rows: int) -> None:
+    """Said by steps while they work: so many more rows are done. Whoever runs the task may listen (`listen`)."""
+    listener = _tick.get()
+    if listener is not None:
+        listener(n_rows)
+
+
+def listen(listener: Callable[[int], None]) -> None:
+    """Pass the ticks of steps that run in this context on to `listener`."""
+    _tick.set(listener)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     name: str
@@ -79,7 +94,10 @@ class Workers(Protocol):
     """What runs tasks; yields (index of the task, its result) as they end."""
 
     def run(
-        self, function: Callable[..., Attempt | RefineError], tasks: Sequence[tuple[Any, ...]]
+        self,
+        function: Callable[..., Attempt | RefineError],
+        tasks: Sequence[tuple[Any, ...]],
+        on_tick: Callable[[int], None],
     ) -> Iterator[tuple[int, Attempt | RefineError]]: ...
 
 
@@ -87,7 +105,8 @@ class Watcher(Protocol):
     """What is told of progress: `pipeline.progress.Progress`."""
 
     def begin(self, step: str, n_items: int, n_done: int) -> None: ...
-    def advance(self, receipt: Receipt) -> None: ...
+    def tick(self, n_rows: int) -> None: ...
+    def advance(self) -> None: ...
 
 
 @lru_cache(maxsize=8)
@@ -229,10 +248,10 @@ def run_step(
         return failed
     path, digest = save_plan(plan)
     tasks = [(path, digest, step, item, keys[item], run_id) for item in todo]
-    for index, result in workers.run(execute, tasks):
+    for index, result in workers.run(execute, tasks, watcher.tick):
         if isinstance(result, RefineError):
             failed[todo[index]] = result
         else:
             commit(folder, step, result)
-            watcher.advance(result.receipt)
+            watcher.advance()
     return failed

@@ -32,11 +32,17 @@ def printed(renderable: object) -> str:
 @pytest.mark.parametrize("name", ["funnel", "explain"])
 def test_the_outputs_shown_are_those_of_today(name: str, sample_run: Path) -> None:
     page = "https://sea-science.example/one-tide-or-two"
-    actual = printed(funnel_table(funnel(str(sample_run)))) if name == "funnel" else printed(render(explain(str(sample_run), page)))
+    actual = (
+        printed(funnel_table(funnel(str(sample_run))))
+        if name == "funnel"
+        else printed(render(explain(str(sample_run), page)))
+    )
     actual = actual.replace(f"{PROJECT}/", "")
     pattern = re.compile(rf"(<!-- {name} -->\n```\n)(.*?)(```)", re.DOTALL)
     if os.environ.get("REFINE_WRITE_README"):
-        README.write_text(pattern.sub(lambda found: found[1] + actual + "\n" + found[3], README.read_text("utf-8")), "utf-8")
+        README.write_text(
+            pattern.sub(lambda found: found[1] + actual + "\n" + found[3], README.read_text("utf-8")), "utf-8"
+        )
     shown = pattern.search(README.read_text("utf-8"))
     assert shown is not None
     assert re.sub(r"\s+", " ", shown[2]).strip() == re.sub(r"\s+", " ", actual).strip()
@@ -59,16 +65,23 @@ def test_the_filter_in_the_readme_is_a_rule_set(tmp_path: Path) -> None:
     code = next(code for code, _ in BLOCKS if "RULES" in code)
     (tmp_path / "no_shouting.py").write_text(code)
     pq.write_table(pa.table({"text": ["Calm.", "Loud" + "!" * 21]}), tmp_path / "in.parquet")
-    recipe = resolve({"stages": [{"filter": {"rulesets": [str(tmp_path / "no_shouting.py")]}}]}, ["cluster.workers=0"], "README")
+    recipe = resolve(
+        {"stages": [{"filter": {"rulesets": [str(tmp_path / "no_shouting.py")]}}]}, ["cluster.workers=0"], "README"
+    )
     run(recipe, tmp_path / "out", str(tmp_path / "in.parquet"), packed=False)
-    assert pq.read_table(tmp_path / "out" / "ledger")["reason"].to_pylist() == [None, "no_shouting.max_exclamation_marks"]
+    assert pq.read_table(tmp_path / "out" / "ledger")["reason"].to_pylist() == [
+        None,
+        "no_shouting.max_exclamation_marks",
+    ]
 
 
 def test_every_rule_set_and_recipe_is_in_its_table() -> None:
     from corpus.modules import shipped
 
     assert set(re.findall(r"^\| `(\w+)` \|", TEXT, re.M)) == set(shipped("filters"))
-    assert set(re.findall(r"`configs/(\w+)\.yaml` \|", TEXT)) == {path.stem for path in (PROJECT / "configs").glob("*.yaml")}
+    assert set(re.findall(r"`configs/(\w+)\.yaml` \|", TEXT)) == {
+        path.stem for path in (PROJECT / "configs").glob("*.yaml")
+    }
 
 
 def test_settings_in_the_readme_are_keys_of_recipes() -> None:

@@ -26,7 +26,6 @@ TOP = 20
 OTHERS = "(others)"
 NONE = "(none)"
 MAX_GROUPS = 1_000_000
-LONG_REASON = 34  # characters
 
 _AUTHORITY = r"^[A-Za-z][A-Za-z0-9+.-]*://(?P<found>[^/?#]*)"
 _HOST = r"^(?:[^@]*@)?(?P<found>\[[^\]]*\]|[^:]*)"
@@ -252,13 +251,13 @@ def funnel_table(result: Funnel) -> Table:
 
 def _fill_stages(table: Table, result: Funnel) -> None:
     table.add_column("stage", overflow="fold")
-    for heading in ("documents", "of\nstage", "of\ninput", "tokens", "text"):
+    for heading in ("documents", "of stage", "of input", "tokens", "text"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in result.rows:
         table.add_row(Text.assemble((visible(row.stage), "bold"), " in"), f"{row.documents_in:,}")
         for lost in row.rejected:
             table.add_row(
-                Padding(Text(_in_two_lines(visible(lost.reason))), (0, 0, 0, 2)),
+                Padding(Text(visible(lost.reason)), (0, 0, 0, 2)),
                 f"{lost.documents:,}",
                 percent(lost.share_of_stage),
                 percent(lost.share_of_input),
@@ -275,11 +274,6 @@ def _fill_stages(table: Table, result: Funnel) -> None:
             compact_bytes(row.text_bytes),
             end_section=True,
         )
-
-
-def _in_two_lines(reason: str) -> str:
-    """A reason that is too long for 80 columns, broken after its rule set."""
-    return reason.replace(".", ".\n  ", 1) if len(reason) > LONG_REASON else reason
 
 
 def _fill_groups(table: Table, result: Funnel) -> None:

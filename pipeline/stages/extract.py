@@ -30,7 +30,7 @@ from pipeline.extractors.tidy import tidy
 from pipeline.inputs import in_sample
 from pipeline.outcome import Outcome, outcome
 from pipeline.payload import PayloadError
-from pipeline.steps import Made, Plan, Step
+from pipeline.steps import Made, Plan, Step, tick
 from pipeline.tokens import Tokenizer
 from pipeline.warc import Capture, crawl_name, read_captures
 
@@ -108,6 +108,7 @@ def write_documents(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
         rows_in += len(batch)
         made = extract(path, dump, rows, batch, tools, tokenizer)
         writer.write(made.documents, made.ledger)
+        tick(len(batch))
         if not batch:
             break
     return Made(rows_in, writer.close(rows_in))
