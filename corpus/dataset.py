@@ -47,6 +47,10 @@ class StageFolder:
     def receipt_file(self, step: str, shard: int) -> str:
         return storage.join(self.url, "receipts", step, part_name(shard) + ".json")
 
+    def checkpoint_folder(self, shard: int) -> str:
+        """Pieces of a shard that is not finished."""
+        return storage.join(self.url, "checkpoints", part_name(shard))
+
     @property
     def inputs_file(self) -> str:
         return storage.join(self.url, "inputs.json")

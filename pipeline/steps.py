@@ -189,6 +189,7 @@ def commit(folder: StageFolder, step: Step, attempt: Attempt) -> None:
         storage.promote(attempted, folder.file(kind, attempt.item))
     storage.write_json(receipt_file, attempt.receipt.as_json())
     storage.remove(_attempts_file(folder, step.name, attempt.item))
+    storage.remove(folder.checkpoint_folder(attempt.item))
 
 
 def missing_items(folder: StageFolder, step: Step, keys: Sequence[str | None], dropped: bool = False) -> list[int]:

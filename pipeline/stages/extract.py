@@ -8,7 +8,7 @@ costs itself. `extract.timeout`, `.memory` and `.crash` depend on the machine; `
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -25,6 +25,7 @@ from corpus.modules import load_module, short_name, source_digest
 from corpus.rules import Verdicts, decide
 from corpus.schema import DOCUMENTS, EXTRACT_LEDGER
 from filters.ruleset import Ruleset
+from pipeline.checkpoints import Checkpoints, Position
 from pipeline.extractors import sandbox
 from pipeline.extractors.tidy import tidy
 from pipeline.inputs import in_sample
@@ -36,6 +37,7 @@ from pipeline.warc import Capture, crawl_name, read_captures
 
 OUTPUT_VERSION = 1
 BATCH_CAPTURES = 256
+CHECKPOINT_BATCHES = 8
 MACHINE_DEPENDENT = tuple(f"extract.{reason}" for reason in sorted(sandbox.MACHINE_DEPENDENT))
 
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
@@ -91,27 +93,48 @@ def identity(section: dict[str, Any]) -> dict[str, str]:
 
 
 def write_documents(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
+    """One archive, from where an earlier worker's checkpoints end."""
     tokenizer = Tokenizer.load(plan.tokenizer)
     tools = load_tools(json.dumps(plan.section))
+    source = plan.inputs[shard]
+    dump = crawl_name(source["path"])
+    checkpoints = Checkpoints(plan.stage_folder, shard, plan.key("checkpoint", source["identity"]))
     writer = ShardWriter(files)
-    path = plan.inputs[shard]["path"]
-    captures = read_captures(path)
-    dump = crawl_name(path)
-    rows_in = first = 0
-    while (batch := list(islice(captures, BATCH_CAPTURES))) or not first:  # once even for an archive without responses
-        rows = pa.array(range(first, first + len(batch)), pa.int64())
-        first += len(batch)
+    rows_in = 0
+    position = Position(0, 0, 0)
+    for piece, end in checkpoints.load():
+        position = end
+        writer.write(piece.documents, piece.ledger)
+        rows_in += piece.ledger.num_rows
+    unsaved: list[Outcome] = []
+    for first, captures in _batches(source["path"], position):
+        rows = pa.array(range(first, first + len(captures)), pa.int64())
+        chosen = captures
         if plan.sample is not None:
-            mask = in_sample(pa.array([document_id(capture) for capture in batch], pa.string()), plan.sample)
+            mask = in_sample(pa.array([document_id(capture) for capture in captures], pa.string()), plan.sample)
             rows = rows.filter(mask)
-            batch = [capture for capture, chosen in zip(batch, mask.to_pylist(), strict=True) if chosen]
-        rows_in += len(batch)
-        made = extract(path, dump, rows, batch, tools, tokenizer)
-        writer.write(made.documents, made.ledger)
-        tick(len(batch))
-        if not batch:
-            break
+            chosen = [capture for capture, is_chosen in zip(captures, mask.to_pylist(), strict=True) if is_chosen]
+        rows_in += len(chosen)
+        unsaved.append(extract(source["path"], dump, rows, chosen, tools, tokenizer))
+        writer.write(unsaved[-1].documents, unsaved[-1].ledger)
+        tick(len(chosen))
+        if captures and len(unsaved) >= CHECKPOINT_BATCHES:
+            last = captures[-1]
+            checkpoints.save(unsaved, Position(first + len(captures), last.offset, last.length))
+            unsaved.clear()
     return Made(rows_in, writer.close(rows_in))
+
+
+def _batches(path: str, done: Position) -> Iterator[tuple[int, list[Capture]]]:
+    """(number of the first, captures) behind `done`; at least one batch, so that an archive without pages has files, too."""
+    captures = read_captures(path, done.offset)
+    behind = (capture for capture in captures if (capture.offset, capture.length) > (done.offset, done.length))
+    first = done.n_captures
+    while (batch := list(islice(behind, BATCH_CAPTURES))) or first == 0:
+        yield first, batch
+        if not batch:
+            return
+        first += len(batch)
 
 
 STEP = Step("documents", ("documents", "ledger"), write_documents)
