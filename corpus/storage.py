@@ -60,13 +60,17 @@ def remove(path: str) -> None:
         fs.rm(inner, recursive=True)
 
 
-def identity_of(path: str) -> str:
-    """What tells this file from a later one of its name without reading it: size and ETag, else size and mtime."""
+def info_of(path: str) -> dict[str, Any]:
+    """What the file system says of a file; a missing one is an InputError."""
     fs, inner = url_to_fs(path)
     try:
-        info = fs.info(inner)
+        return dict(fs.info(inner))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
+
+
+def identity_of(info: dict[str, Any]) -> str:
+    """What tells a file from a later one of its name without reading it: size and ETag, else size and mtime."""
     version = (
         info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("LastModified") or info.get("created")
     )

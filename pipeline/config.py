@@ -107,14 +107,14 @@ class Output(Section):
 class Guards(Section):
     """From `min_documents` on: what no sane configuration does to a corpus."""
 
-    min_documents: int = 10_000
+    min_documents: int = Field(default=10_000, ge=0)
     max_ruleset_removal: Fraction = 0.8
-    max_cluster_documents: int = 1_000
+    max_cluster_documents: int = Field(default=1_000, ge=1)
     max_cluster_share: Fraction = 0.01
 
 
 class Cluster(Section):
-    workers: int | Literal["auto"] = "auto"
+    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"  # 0: in this process
     scheduler: str | None = None
     jobqueue: dict[str, Any] | None = None  # {kind: slurm|pbs|lsf|…, jobs: N, and dask-jobqueue's own arguments}
 

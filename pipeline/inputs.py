@@ -32,32 +32,36 @@ def find_inputs(patterns: Sequence[str], endings: tuple[str, ...]) -> list[Input
     """Files named by paths, folders or globs, sorted, each once. Raises InputError for a pattern without any."""
     found: dict[str, Input] = {}
     for pattern in patterns:
-        paths = _expand(pattern, endings)
-        if not paths:
+        infos = _expand(pattern, endings)
+        if not infos:
             raise InputError(f"{pattern}: no file found; expected files ending in {', '.join(endings)}")
-        for path in paths:
-            found[path] = {"path": path, "identity": storage.identity_of(path)}
+        found |= {path: {"path": path, "identity": storage.identity_of(info)} for path, info in infos.items()}
     if not found:
         raise InputError("no input given; name files, folders or patterns such as 'crawl/*.warc.gz'")
     return [found[path] for path in sorted(found)]
 
 
-def _expand(pattern: str, endings: tuple[str, ...]) -> list[str]:
+def _expand(pattern: str, endings: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Each path with what its file system says of it: one listing, not a question a file."""
     fs, inner = url_to_fs(pattern)
-    prefix = pattern[: len(pattern) - len(pattern.split("://", 1)[-1])]
     if any(character in pattern for character in "*?["):
-        names = [name for name in fs.glob(inner) if not fs.isdir(name)]
+        infos = fs.glob(inner, detail=True)
     elif fs.isdir(inner):
-        names = [name for name in fs.find(inner) if name.endswith(endings) and "/." not in name]
+        infos = {
+            name: info
+            for name, info in fs.find(inner, detail=True).items()
+            if name.endswith(endings) and "/." not in name
+        }
     else:
-        return [pattern]
-    return [_as_given(pattern, prefix, str(name)) for name in sorted(names)]
+        return {pattern: storage.info_of(pattern)}
+    return {_as_given(pattern, str(name)): info for name, info in infos.items() if info["type"] == "file"}
 
 
-def _as_given(pattern: str, prefix: str, name: str) -> str:
+def _as_given(pattern: str, name: str) -> str:
     """A path found by fsspec in the form the pattern had: with its protocol, or relative if it was."""
-    if prefix:
-        return prefix + name
+    protocol, separator, _ = pattern.partition("://")
+    if separator:
+        return protocol + separator + name
     root = str(url_to_fs(".")[1]).rstrip("/") + "/"
     return name if pattern.startswith("/") else name.removeprefix(root)
 

@@ -123,7 +123,11 @@ def run_recipe(
             folder = _folder(recipe, number, options, packed)
             plan = _plan(recipe, number, folder, freeze_inputs(folder, inputs), versions[number], options)
             run_id = uuid.uuid4().hex[:12]
-            failures += run_stage(StageRun(stage.name, plan, recipe.guards, options, workers, progress, run_id, warn))
+            run = StageRun(stage.name, plan, recipe.guards, options, workers, progress, run_id, warn)
+            try:
+                failures += run_stage(run)
+            except ShardError as error:  # a barrier that cannot start: what made it so belongs to the message
+                raise ShardError("; ".join([*failures, str(error)])) from None
             inputs = stage_inputs(folder)
         if packed:
             write_corpus(recipe, options, workers, progress)
@@ -178,6 +182,8 @@ def write_corpus(recipe: Recipe, options: RunOptions, workers: Workers, progress
     plan, keys = _corpus_plan(recipe, options)
     folder = plan.stage_folder
     folder.remove_attempts()
+    if missing_items(folder, pack.STEP, keys):
+        storage.remove(folder.manifest_file)
     failed = run_step(plan, pack.STEP, keys, workers, progress, uuid.uuid4().hex[:12])
     if failed:
         raise ShardError("; ".join(f"{part_name(item)}: {error}" for item, error in failed.items()))

@@ -65,8 +65,13 @@ class StageRun:
         """The key of each shard's item in a step made from its input alone; None where the input is missing."""
         return [self.plan.key(step, source["identity"]) if source["identity"] else None for source in self.plan.inputs]
 
-    def document_keys(self) -> list[str | None]:
-        return document_keys(self.plan)
+    def shard_keys(self, step: str) -> list[str | None]:
+        """The same for a step that depends on all inputs besides."""
+        everything = self.plan.all_inputs()
+        return [
+            self.plan.key(step, everything, shard) if source["identity"] else None
+            for shard, source in enumerate(self.plan.inputs)
+        ]
 
     def step(self, step: Step, keys: Sequence[str | None]) -> dict[int, RefineError]:
         return run_step(self.plan, step, keys, self.workers, self.progress, self.run_id, self.options.job)
@@ -94,7 +99,7 @@ def stage_module(kind: str) -> ModuleType:
 
 def document_keys(plan: Plan) -> list[str | None]:
     """The key of each shard's documents: of a stage that compares all shards, every input decides every shard."""
-    others = [source["identity"] for source in plan.inputs] if is_barrier(plan.kind) else []
+    others = plan.all_inputs() if is_barrier(plan.kind) else ""
     return [plan.key("documents", source["identity"], others) if source["identity"] else None for source in plan.inputs]
 
 
@@ -109,14 +114,17 @@ def run_stage(run: StageRun) -> list[str]:
     if run.options.job is None:
         run.folder.remove_attempts()
     module = stage_module(run.plan.kind)
-    keys = run.document_keys()
+    keys = document_keys(run.plan)
+    todo = missing_items(run.folder, module.STEP, keys)
+    if todo:
+        storage.remove(run.folder.manifest_file)  # it speaks of what is about to be replaced
     if is_barrier(run.plan.kind):
         if run.options.job is not None:
             raise ConfigError(
                 f"--shard: {run.plan.kind} compares all shards and cannot run as a job array; leave --shard out"
             )
         run.refuse_missing_inputs()
-        if missing_items(run.folder, module.STEP, keys):
+        if todo:
             module.prepare(run)
     failed = run.step(module.STEP, keys)
     receipts = run.folder.receipts()

@@ -49,6 +49,10 @@ class Plan:
         what = [self.kind, step, self.section, self.tokenizer, self.text_column, self.sample, self.versions, parts]
         return hashlib.blake2b(json.dumps(what, sort_keys=True).encode(), digest_size=16).hexdigest()
 
+    def all_inputs(self) -> str:
+        """Digest of the identities of all inputs."""
+        return self.key("inputs", [source["identity"] for source in self.inputs])
+
     @property
     def stage_folder(self) -> StageFolder:
         return StageFolder(self.folder)

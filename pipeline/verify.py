@@ -231,7 +231,7 @@ def _check_file(path: str, output: Mapping[str, Any]) -> Iterator[str]:
     if not storage.exists(path):
         yield f"{path}: missing; {_REMAKE}"
         return
-    n_bytes = int(storage.identity_of(path).split(":")[0])
+    n_bytes = storage.info_of(path)["size"]
     if n_bytes != output["bytes"]:
         yield f"{path}: has {n_bytes} bytes, its receipt says {output['bytes']}; {_REMAKE}"
         return

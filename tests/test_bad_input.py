@@ -138,6 +138,7 @@ def test_a_barrier_refuses_to_start_while_a_shard_is_missing_unless_told(tmp_pat
     refused = refine(*command)
     assert refused.returncode == 4
     assert "dedup needs every shard, but 1 of 2 are missing" in refused.stderr
+    assert "b.warc.gz" in refused.stderr
     assert not (tmp_path / "out" / "corpus").exists()
     allowed = refine(*command, "--allow-missing")
     assert allowed.returncode == 4

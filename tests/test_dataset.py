@@ -101,6 +101,11 @@ def test_a_missing_file_is_named_with_the_fix(tmp_path: Path) -> None:
         storage.open_input(str(tmp_path / "gone.parquet"))
 
 
+def test_a_file_is_known_by_size_and_etag_or_else_by_time() -> None:
+    assert storage.identity_of({"size": 5, "ETag": "abc", "mtime": 1.5}) == "5:abc"
+    assert storage.identity_of({"size": 5, "mtime": 1.5}) == "5:1.5"
+
+
 def test_a_rule_is_decided_in_float32_and_the_limit_itself_passes() -> None:
     import numpy as np
 

@@ -122,8 +122,7 @@ def prepare(run: StageRun) -> None:
     if not run.plan.section["evals"]:
         return
     run.barrier_step(FREQUENCIES, run.input_keys("frequencies"))
-    everything = [source["identity"] for source in run.plan.inputs]
-    run.barrier_step(SUPPRESSED, [run.plan.key("suppressed", everything)])
+    run.barrier_step(SUPPRESSED, [run.plan.key("suppressed", run.plan.all_inputs())])
 
 
 def notes(plan: Plan) -> list[str]:

@@ -295,16 +295,14 @@ STEP = Step("documents", ("documents", "ledger"), write_documents)
 
 def prepare(run: StageRun) -> None:
     """All steps before the last; raises GuardError when one cluster would swallow the corpus."""
-    everything = [source["identity"] for source in run.plan.inputs]
+    everything = run.plan.all_inputs()
     run.barrier_step(DIGESTS, run.input_keys("digests"))
     run.barrier_step(DUPLICATES, [run.plan.key("duplicates", everything)])
     if "minhash" in run.plan.section["methods"]:
-        numbering = Numbering(run.plan)
         settings = minhash_settings(run.plan.section)
-        n_ranges = ranges_for(len(numbering), settings.bands, run.plan.section["memory"])
+        n_ranges = ranges_for(len(Numbering(run.plan)), settings.bands, run.plan.section["memory"])
         run.extend_plan(n_ranges=n_ranges)
-        run.barrier_step(BANDS, [run.plan.key("bands", everything, shard) if source["identity"] else None
-                                 for shard, source in enumerate(run.plan.inputs)])  # fmt: skip
+        run.barrier_step(BANDS, run.shard_keys("bands"))
         run.barrier_step(EDGES, [run.plan.key("edges", everything, number) for number in range(n_ranges)])
     run.barrier_step(CLUSTERS, [run.plan.key("clusters", everything)])
     _guard(run)
