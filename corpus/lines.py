@@ -5,7 +5,7 @@ A *line* is what stands between two line feeds (a carriage return before one bel
 once per batch (`lines_of`) and shared by the rule sets.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import types
@@ -19,12 +19,11 @@ from corpus.unicode import SPACE, decode, kind, sequence_length
 _NEWLINE, _RETURN = 10, 13
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(NamedTuple):
     """All lines, empty ones too, end to end; those of text i are first[i]:first[i + 1] (an empty text has one).
 
     `starts`, `ends`: int32, bytes from the text's first; `characters`: int32, code points between them; `hashes`: uint64
-    of these bytes.
+    of these bytes. Kernels take it whole, as LINES.
     """
 
     first: NDArray[np.int64]
@@ -32,6 +31,11 @@ class Lines:
     ends: NDArray[np.int32]
     characters: NDArray[np.int32]
     hashes: NDArray[np.uint64]
+
+
+LINES = types.NamedTuple(
+    (types.int64[::1], types.int32[::1], types.int32[::1], types.int32[::1], types.uint64[::1]), Lines
+)
 
 
 @helper
@@ -81,12 +85,9 @@ def _count_lines(data, offsets):
     return n
 
 
-@kernel(
-    types.void(
-        BYTES, OFFSETS, types.int64[::1], types.int32[::1], types.int32[::1], types.int32[::1], types.uint64[::1]
-    )
-)
-def _find_lines(data, offsets, first, starts, ends, characters, hashes):
+@kernel(types.void(BYTES, OFFSETS, LINES))
+def _find_lines(data, offsets, lines):
+    first, starts, ends, characters, hashes = lines
     n = 0
     for document in range(len(offsets) - 1):
         base, end = offsets[document], offsets[document + 1]
@@ -111,8 +112,9 @@ def _scan(texts: Texts) -> Lines:
     starts, ends, characters = (np.empty(n, np.int32) for _ in range(3))
     hashes = np.empty(n, np.uint64)
     first = np.empty(len(texts) + 1, np.int64)
-    _find_lines(texts.data, texts.offsets, first, starts, ends, characters, hashes)
-    return Lines(first, starts, ends, characters, hashes)
+    lines = Lines(first, starts, ends, characters, hashes)
+    _find_lines(texts.data, texts.offsets, lines)
+    return lines
 
 
 def lines_of(texts: Texts) -> Lines:

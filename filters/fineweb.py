@@ -17,12 +17,12 @@ from numba import types
 
 from corpus.documents import Documents
 from corpus.kernels import BYTES, OFFSETS, kernel
-from corpus.lines import count_characters, lines_of, previous, trim
+from corpus.lines import LINES, count_characters, lines_of, previous, trim
 from corpus.rules import Measurement, Rule
 from corpus.sentences import ends_sentence
 from corpus.tokens import tokens_of
 from corpus.unicode import decode
-from filters.counting import count_key, table_size
+from filters.kernels.counting import count_key, table_size
 
 _SOURCE = "FineWeb (arXiv 2406.17557), section 3.6"
 
@@ -39,52 +39,35 @@ OPTIONS: dict[str, object] = {"short_line_characters": 30}
     types.void(
         BYTES,
         OFFSETS,
-        types.int64[::1],
-        types.int32[::1],
-        types.int32[::1],
-        types.int32[::1],
-        types.uint64[::1],
+        LINES,
         types.int64[::1],
         types.int64,
         types.int64,
         types.float32[:, ::1],
     )
 )
-def _measure(
-    data,
-    offsets,
-    first_line,
-    line_starts,
-    line_ends,
-    line_characters,
-    line_hashes,
-    first_token,
-    most_lines,
-    short_line_characters,
-    signals,
-):
+def _measure(data, offsets, lines, first_token, most_lines, short_line_characters, signals):
     size = table_size(most_lines)
-    keys = np.empty(size, np.uint64)
     counts = np.empty(size, np.int32)
-    generations = np.full(size, -1, np.int64)
+    table = np.empty(size, np.uint64), counts, np.full(size, -1, np.int64)
     for document in range(len(offsets) - 1):
-        base, first, last = offsets[document], first_line[document], first_line[document + 1]
+        base, first, last = offsets[document], lines.first[document], lines.first[document + 1]
         mask = table_size(last - first) - 1
         n_lines = 0
         punctuated = 0
         short = 0
         repeated_characters = 0
         for line in range(first, last):
-            start, end = trim(data, base + line_starts[line], base + line_ends[line])
+            start, end = trim(data, base + lines.starts[line], base + lines.ends[line])
             if start == end:
                 continue
             n_lines += 1
             final = previous(data, end)
             punctuated += ends_sentence(decode(data, final, end - final))
-            short += line_characters[line] <= short_line_characters
-            slot = count_key(keys, counts, generations, document, mask, line_hashes[line])
+            short += lines.characters[line] <= short_line_characters
+            slot = count_key(table, document, mask, lines.hashes[line])
             if counts[slot] > 1:
-                repeated_characters += line_characters[line]
+                repeated_characters += lines.characters[line]
         n_newlines = last - first - 1
         characters = count_characters(data, base, offsets[document + 1]) - n_newlines
         n_tokens = first_token[document + 1] - first_token[document]
@@ -101,11 +84,7 @@ def measure(documents: Documents, options: Mapping[str, Any]) -> Measurement:
     _measure(
         texts.data,
         texts.offsets,
-        lines.first,
-        lines.starts,
-        lines.ends,
-        lines.characters,
-        lines.hashes,
+        lines,
         tokens_of(texts).first,
         int(np.diff(lines.first).max(initial=0)),
         options["short_line_characters"],

@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from corpus.documents import Documents
 from corpus.errors import ConfigError
 from corpus.kernels import BYTES, OFFSETS, helper, kernel
-from corpus.lines import lines_of, trim
+from corpus.lines import LINES, lines_of, trim
 from corpus.rules import Measurement, Rule
 from corpus.text import Texts
-from corpus.tokens import HAS_LETTER, IS_WORD, tokens_of
+from corpus.tokens import HAS_LETTER, IS_WORD, TOKENS, tokens_of
 
 _SOURCE = "Gopher (arXiv 2112.11446), section A.1.1"
 
@@ -99,12 +99,12 @@ def _count_symbols(data, start, end):
 
 
 @helper
-def _count_lines(data, base, first, last, starts, ends):
+def _count_lines(data, base, first, last, lines):
     """(lines that begin with a bullet, lines that end with an ellipsis) among lines first … last - 1."""
     bullets = 0
     ellipses = 0
     for line in range(first, last):
-        start, end = trim(data, base + starts[line], base + ends[line])
+        start, end = trim(data, base + lines.starts[line], base + lines.ends[line])
         bullets += _is_bullet(data, start, end)
         if end - start >= 3:
             dots = data[end - 1] == _DOT and data[end - 2] == _DOT and data[end - 3] == _DOT
@@ -113,16 +113,16 @@ def _count_lines(data, base, first, last, starts, ends):
 
 
 @helper
-def _count_words(first, last, flags, characters):
+def _count_words(first, last, tokens):
     """(words, their characters, tokens with a letter) among tokens first … last - 1."""
     words = 0
     word_characters = 0
     alphabetic = 0
     for token in range(first, last):
-        if flags[token] & IS_WORD:
+        if tokens.flags[token] & IS_WORD:
             words += 1
-            word_characters += characters[token]
-        alphabetic += flags[token] & HAS_LETTER != 0
+            word_characters += tokens.characters[token]
+        alphabetic += tokens.flags[token] & HAS_LETTER != 0
     return words, word_characters, alphabetic
 
 
@@ -143,43 +143,24 @@ def _count_stop_words(first, last, hashes, sieve, stop_hashes, seen, stamp):
     types.void(
         BYTES,
         OFFSETS,
-        types.int64[::1],
-        types.int32[::1],
-        types.int32[::1],
-        types.int64[::1],
-        types.uint64[::1],
-        types.int32[::1],
-        types.uint8[::1],
+        LINES,
+        TOKENS,
         types.boolean[::1],
         types.uint64[::1],
         types.float32[:, ::1],
     )
 )
-def _measure(
-    data,
-    offsets,
-    first_line,
-    line_starts,
-    line_ends,
-    first_token,
-    token_hashes,
-    token_characters,
-    token_flags,
-    sieve,
-    stop_hashes,
-    signals,
-):
+def _measure(data, offsets, lines, tokens, sieve, stop_hashes, signals):
     seen = np.full(stop_hashes.size, -1, np.int64)
     for document in range(len(offsets) - 1):
         base, end = offsets[document], offsets[document + 1]
-        first, last = first_token[document], first_token[document + 1]
-        n_lines = first_line[document + 1] - first_line[document]
+        first, last = tokens.first[document], tokens.first[document + 1]
+        first_line, last_line = lines.first[document], lines.first[document + 1]
+        n_lines = last_line - first_line
         n_tokens = np.float64(last - first) if last > first else np.nan
-        words, characters, alphabetic = _count_words(first, last, token_flags, token_characters)
+        words, characters, alphabetic = _count_words(first, last, tokens)
         hashes, ellipses = _count_symbols(data, base, end)
-        bullet_lines, ellipsis_lines = _count_lines(
-            data, base, first_line[document], first_line[document + 1], line_starts, line_ends
-        )
+        bullet_lines, ellipsis_lines = _count_lines(data, base, first_line, last_line, lines)
         signals[0, document] = words
         signals[1, document] = characters / words if words else np.nan
         signals[2, document] = hashes / n_tokens
@@ -187,7 +168,7 @@ def _measure(
         signals[4, document] = bullet_lines / n_lines
         signals[5, document] = ellipsis_lines / n_lines
         signals[6, document] = alphabetic / n_tokens
-        signals[7, document] = _count_stop_words(first, last, token_hashes, sieve, stop_hashes, seen, document)
+        signals[7, document] = _count_stop_words(first, last, tokens.hashes, sieve, stop_hashes, seen, document)
 
 
 def _stop_hashes(stop_words: list[str]) -> NDArray[np.uint64]:
@@ -201,7 +182,6 @@ def _stop_hashes(stop_words: list[str]) -> NDArray[np.uint64]:
 
 def measure(documents: Documents, options: Mapping[str, Any]) -> Measurement:
     texts = documents.texts
-    lines, tokens = lines_of(texts), tokens_of(texts)
     stop_hashes = _stop_hashes(options["stop_words"])
     sieve = np.zeros(_SIEVE, np.bool_)
     sieve[stop_hashes % _SIEVE] = True
@@ -209,13 +189,8 @@ def measure(documents: Documents, options: Mapping[str, Any]) -> Measurement:
     _measure(
         texts.data,
         texts.offsets,
-        lines.first,
-        lines.starts,
-        lines.ends,
-        tokens.first,
-        tokens.hashes,
-        tokens.characters,
-        tokens.flags,
+        lines_of(texts),
+        tokens_of(texts),
         sieve,
         stop_hashes,
         signals,

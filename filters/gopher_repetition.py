@@ -27,10 +27,10 @@ from numba import types
 from corpus.documents import Documents
 from corpus.hashing import NO_CHANGE, combine, hash_bytes
 from corpus.kernels import BYTES, OFFSETS, helper, kernel
-from corpus.lines import count_characters, lines_of
+from corpus.lines import LINES, count_characters, lines_of
 from corpus.rules import Measurement, Rule
-from corpus.tokens import tokens_of
-from filters.counting import count_key, table_size
+from corpus.tokens import TOKENS, tokens_of
+from filters.kernels.counting import count_key, table_size
 
 _SOURCE = "Gopher (arXiv 2112.11446), table A1"
 
@@ -55,12 +55,48 @@ _FIRST_NGRAM_RULE = 4
 
 
 @helper
-def _repeated_parts(part_hashes, part_characters, n_parts, keys, counts, generations, generation, mask):
+def _paragraphs_of_document(data, base, first, last, lines, parts):
+    """Collect the runs of lines first … last - 1 that are not empty; returns how many."""
+    hashes, characters = parts
+    n = 0
+    line = first
+    while line < last:
+        if lines.characters[line] == 0:
+            line += 1
+            continue
+        start = base + lines.starts[line]
+        while line < last and lines.characters[line]:
+            end = base + lines.ends[line]
+            line += 1
+        hashes[n] = hash_bytes(data, start, end - start, NO_CHANGE, np.uint64(0))
+        characters[n] = count_characters(data, start, end)
+        n += 1
+    return n
+
+
+@helper
+def _lines_of_document(first, last, lines, parts):
+    """Collect the lines first … last - 1 that are not empty; returns how many."""
+    hashes, characters = parts
+    n = 0
+    for line in range(first, last):
+        if lines.characters[line]:
+            hashes[n] = lines.hashes[line]
+            characters[n] = lines.characters[line]
+            n += 1
+    return n
+
+
+@helper
+def _repeated_parts(parts, n_parts, table, generation):
     """(how many of the parts occurred before, their characters)."""
+    hashes, part_characters = parts
+    _, counts, _ = table
+    mask = table_size(n_parts) - 1
     repeated = 0
     characters = 0
     for i in range(n_parts):
-        slot = count_key(keys, counts, generations, generation, mask, part_hashes[i])
+        slot = count_key(table, generation, mask, hashes[i])
         if counts[slot] > 1:
             repeated += 1
             characters += part_characters[i]
@@ -68,33 +104,14 @@ def _repeated_parts(part_hashes, part_characters, n_parts, keys, counts, generat
 
 
 @helper
-def _paragraphs_of_document(data, base, first, last, starts, ends, characters, part_hashes, part_characters):
-    """Collect the runs of lines first … last - 1 that are not empty; returns how many."""
-    n = 0
-    line = first
-    while line < last:
-        if characters[line] == 0:
-            line += 1
-            continue
-        start = base + starts[line]
-        while line < last and characters[line]:
-            end = base + ends[line]
-            line += 1
-        part_hashes[n] = hash_bytes(data, start, end - start, NO_CHANGE, np.uint64(0))
-        part_characters[n] = count_characters(data, start, end)
-        n += 1
-    return n
-
-
-@helper
-def _count_ngrams(n, candidates, n_candidates, hashes, first, slots, keys, counts, generations, generation, mask):
+def _count_ngrams(n, candidates, n_candidates, hashes, first, slots, table, generation, mask):
     """Count the n-grams that begin at the candidates; `slots` gets the table slot of each."""
     for c in range(n_candidates):
         at = first + candidates[c]
         key = hashes[at]
         for i in range(at + 1, at + n):
             key = combine(key, hashes[i])
-        slots[c] = count_key(keys, counts, generations, generation, mask, key)
+        slots[c] = count_key(table, generation, mask, key)
 
 
 @helper
@@ -146,90 +163,41 @@ def _next_candidates(n, candidates, n_candidates, slots, counts, n_tokens):
     return kept
 
 
-@kernel(
-    types.void(
-        BYTES,
-        OFFSETS,
-        types.int64[::1],
-        types.int32[::1],
-        types.int32[::1],
-        types.int32[::1],
-        types.uint64[::1],
-        types.int64[::1],
-        types.int32[::1],
-        types.uint64[::1],
-        types.int64,
-        types.float32[:, ::1],
-    )
-)
-def _measure(
-    data,
-    offsets,
-    first_line,
-    line_starts,
-    line_ends,
-    line_characters,
-    line_hashes,
-    first_token,
-    token_characters,
-    token_hashes,
-    most_parts,
-    signals,
-):
+@kernel(types.void(BYTES, OFFSETS, LINES, TOKENS, types.int64, types.float32[:, ::1]))
+def _measure(data, offsets, lines, tokens, most_parts, signals):
     size = table_size(most_parts)
-    keys = np.empty(size, np.uint64)
     counts = np.empty(size, np.int32)
-    generations = np.zeros(size, np.int64)
+    table = np.empty(size, np.uint64), counts, np.zeros(size, np.int64)
     generation = 0
-    part_hashes = np.empty(most_parts, np.uint64)
-    part_characters = np.empty(most_parts, np.int64)
+    parts = np.empty(most_parts, np.uint64), np.empty(most_parts, np.int64)
     candidates = np.empty(most_parts, np.int32)
     slots = np.empty(most_parts, np.int64)
     covered = np.empty(most_parts + 1, np.int64)  # characters of the tokens before
     for document in range(len(offsets) - 1):
-        characters = max(1, count_characters(data, offsets[document], offsets[document + 1]))
-        first, last = first_line[document], first_line[document + 1]
+        base = offsets[document]
+        characters = max(1, count_characters(data, base, offsets[document + 1]))
+        first, last = lines.first[document], lines.first[document + 1]
         for rule in (0, 2):
             if rule == 0:
-                n_parts = _paragraphs_of_document(
-                    data,
-                    offsets[document],
-                    first,
-                    last,
-                    line_starts,
-                    line_ends,
-                    line_characters,
-                    part_hashes,
-                    part_characters,
-                )
+                n_parts = _paragraphs_of_document(data, base, first, last, lines, parts)
             else:
-                n_parts = 0
-                for line in range(first, last):
-                    if line_characters[line]:
-                        part_hashes[n_parts] = line_hashes[line]
-                        part_characters[n_parts] = line_characters[line]
-                        n_parts += 1
+                n_parts = _lines_of_document(first, last, lines, parts)
             generation += 1
-            mask = table_size(n_parts) - 1
-            repeated, repeated_characters = _repeated_parts(
-                part_hashes, part_characters, n_parts, keys, counts, generations, generation, mask
-            )
+            repeated, repeated_characters = _repeated_parts(parts, n_parts, table, generation)
             signals[rule, document] = repeated / max(1, n_parts)
             signals[rule + 1, document] = repeated_characters / characters
 
-        first = first_token[document]
-        n_tokens = first_token[document + 1] - first
+        first = tokens.first[document]
+        n_tokens = tokens.first[document + 1] - first
         covered[0] = 0
         for i in range(n_tokens):
-            covered[i + 1] = covered[i] + token_characters[first + i]
+            covered[i + 1] = covered[i] + tokens.characters[first + i]
             candidates[i] = i
         mask = table_size(n_tokens) - 1
         n_candidates = n_tokens - 1
         for n in range(2, _LONGEST + 1):
             generation += 1
-            _count_ngrams(
-                n, candidates, n_candidates, token_hashes, first, slots, keys, counts, generations, generation, mask
-            )
+            _count_ngrams(n, candidates, n_candidates, tokens.hashes, first, slots, table, generation, mask)
             if n <= _LONGEST_TOP:
                 found = _top_ngram(n, candidates, n_candidates, slots, counts, covered)
             else:
@@ -243,18 +211,5 @@ def measure(documents: Documents, options: Mapping[str, Any]) -> Measurement:
     lines, tokens = lines_of(texts), tokens_of(texts)
     most_parts = int(max(np.diff(lines.first).max(initial=0), np.diff(tokens.first).max(initial=0)))
     signals = np.empty((len(RULES), len(texts)), np.float32)
-    _measure(
-        texts.data,
-        texts.offsets,
-        lines.first,
-        lines.starts,
-        lines.ends,
-        lines.characters,
-        lines.hashes,
-        tokens.first,
-        tokens.characters,
-        tokens.hashes,
-        most_parts,
-        signals,
-    )
+    _measure(texts.data, texts.offsets, lines, tokens, most_parts, signals)
     return Measurement({rule.signal: signals[row] for row, rule in enumerate(RULES)})

@@ -28,12 +28,13 @@ from numba import types
 
 from corpus.documents import Documents
 from corpus.kernels import BYTES, OFFSETS, helper, kernel
-from corpus.lines import lines_of, previous, trim
+from corpus.lines import LINES, lines_of, trim
 from corpus.rules import Measurement, Rule
-from corpus.tokens import HAS_DIGIT, HAS_LETTER, IS_WORD, tokens_of
-from corpus.unicode import DIGIT, LETTER, UPPER, decode, kind, sequence_length
-from filters.edited import copy, edited_column
-from filters.phrases import Phrases, phrase_at
+from corpus.tokens import HAS_DIGIT, HAS_LETTER, IS_WORD, TOKENS, tokens_of
+from corpus.unicode import LETTER, UPPER, decode, kind, sequence_length
+from filters.kernels.edited import copy, edited_column
+from filters.kernels.line_phrases import cut_end, cut_start, find_anywhere, phrase_bytes, write_without
+from filters.kernels.phrases import PHRASES, Phrases
 
 RULES = (Rule("max_flagged_word_fraction", 0.05, "RefinedWeb (arXiv 2306.01116), appendix G.2"),)
 _COUNTERS = """
@@ -78,28 +79,8 @@ OPTIONS: dict[str, object] = {
     ],
 }
 
-_NEWLINE, _SPACE = 10, 32
-
-
-@helper
-def _is_word(data, at):
-    """Whether the character that begins at `at` is a letter or digit."""
-    return kind(decode(data, at, sequence_length(data[at]))) & (LETTER | DIGIT) != 0
-
-
-@helper
-def _phrase_bytes(data, at, start, end, phrases, offsets):
-    """Bytes of the longest phrase that stands at `at` in the line data[start:end] as whole words; 0 = none."""
-    longest = 0
-    if at > start and _is_word(data, previous(data, at)):
-        return longest
-    for i in range(len(offsets) - 1):
-        n_bytes = offsets[i + 1] - offsets[i]
-        if n_bytes > longest and phrase_at(data, at, end, phrases, offsets[i], offsets[i + 1]):
-            stop = at + n_bytes
-            if stop == end or not _is_word(data, stop):
-                longest = n_bytes
-    return longest
+_LISTS = ("counters", "starts", "ends", "anywhere")
+_NEWLINE = 10
 
 
 @helper
@@ -121,22 +102,22 @@ def _mainly_uppercase(data, start, end):
 
 
 @helper
-def _is_counter(data, base, token, last, starts, ends, flags, counters, counter_offsets):
+def _is_counter(data, base, token, last, tokens, counters):
     """Whether the words among tokens token … last - 1 are a number, at most one letter, and one of the counters."""
     place = 0
     found = False
     for i in range(token, last):
-        if flags[i] & IS_WORD == 0:
+        if tokens.flags[i] & IS_WORD == 0:
             continue
-        n_bytes = ends[i] - starts[i]
+        n_bytes = tokens.ends[i] - tokens.starts[i]
         if place == 0:
-            if flags[i] & HAS_DIGIT == 0:
+            if tokens.flags[i] & HAS_DIGIT == 0:
                 return False
         elif found or place > 2:
             return False
         else:
-            start = base + starts[i]
-            found = _phrase_bytes(data, start, start, start + n_bytes, counters, counter_offsets) == n_bytes
+            start = base + tokens.starts[i]
+            found = phrase_bytes(data, start, start, start + n_bytes, counters) == n_bytes
             if not found and (place > 1 or n_bytes > 1):
                 return False
         place += 1
@@ -144,81 +125,19 @@ def _is_counter(data, base, token, last, starts, ends, flags, counters, counter_
 
 
 @helper
-def _drops(data, base, start, end, token, last, starts, ends, flags, n_words, counters, counter_offsets):
+def _drops(data, base, start, end, token, last, tokens, n_words, counters):
     """Whether the line data[start:end] with the tokens token … last - 1 goes as a whole."""
     if n_words == 0:
         return False
     lettered = False
     for i in range(token, last):
-        lettered |= flags[i] & HAS_LETTER != 0
+        lettered |= tokens.flags[i] & HAS_LETTER != 0
     return (
         n_words == 1
         or not lettered
         or _mainly_uppercase(data, start, end)
-        or _is_counter(data, base, token, last, starts, ends, flags, counters, counter_offsets)
+        or _is_counter(data, base, token, last, tokens, counters)
     )
-
-
-@helper
-def _cut_start(data, start, end, phrases, offsets):
-    """Where the line goes on behind a phrase at its start; `start` if there is none."""
-    at = start
-    while at < end and not _is_word(data, at):
-        at += sequence_length(data[at])
-    n_bytes = _phrase_bytes(data, at, start, end, phrases, offsets)
-    if n_bytes == 0:
-        return start
-    at += n_bytes
-    while at < end and not _is_word(data, at):
-        at += sequence_length(data[at])
-    return at
-
-
-@helper
-def _cut_end(data, start, end, phrases, offsets):
-    """Where the line ends before a phrase at its end; `end` if there is none."""
-    stop = end
-    while stop > start and not _is_word(data, previous(data, stop)):
-        stop = previous(data, stop)
-    for at in range(start, stop):
-        if _phrase_bytes(data, at, start, stop, phrases, offsets) == stop - at:
-            return at
-    return end
-
-
-@helper
-def _find_anywhere(data, start, end, phrases, offsets):
-    """(start, end) of the first phrase in data[start:end]; (end, end) if there is none."""
-    for at in range(start, end):
-        n_bytes = _phrase_bytes(data, at, start, end, phrases, offsets)
-        if n_bytes:
-            return at, at + n_bytes
-    return end, end
-
-
-@helper
-def _copy_trimmed(data, start, end, out, at):
-    start, end = trim(data, start, end)
-    return copy(data, start, end, out, at)
-
-
-@helper
-def _write_edited(data, start, hole_start, hole_end, end, out, at):
-    """Write the line data[start:end] without the hole, one space in its place; returns `at` if no word is left."""
-    words = False
-    for i in range(start, end):
-        if (i < hole_start or i >= hole_end) and data[i] & 0xC0 != 0x80:
-            words |= _is_word(data, i)
-    if not words:
-        return at
-    written = _copy_trimmed(data, start, hole_start, out, at)
-    rest = _copy_trimmed(data, hole_end, end, out, written + 1) if written > at else 0
-    if written == at:
-        return _copy_trimmed(data, hole_end, end, out, at)
-    if rest == written + 1:
-        return written
-    out[written] = _SPACE
-    return rest
 
 
 @helper
@@ -230,20 +149,17 @@ def _count_words(first, last, flags):
 
 
 @helper
-def _write_line(
-    data, base, start, end, token, last, starts, ends, flags, n_words, most_words, phrases, offsets, out, at
-):
+def _write_line(data, base, start, end, token, last, tokens, n_words, most_words, phrases, out, at):
     """Write what stays of the line data[start:end]; returns (next free index of `out`, whether the line is flagged)."""
     counters, opening, closing, anywhere = phrases
-    counter_offsets, opening_offsets, closing_offsets, anywhere_offsets = offsets
-    if _drops(data, base, start, end, token, last, starts, ends, flags, n_words, counters, counter_offsets):
+    if _drops(data, base, start, end, token, last, tokens, n_words, counters):
         return at, True
     if n_words <= most_words:
-        kept_start = _cut_start(data, start, end, opening, opening_offsets)
-        kept_end = _cut_end(data, kept_start, end, closing, closing_offsets)
-        hole_start, hole_end = _find_anywhere(data, kept_start, kept_end, anywhere, anywhere_offsets)
+        kept_start = cut_start(data, start, end, opening)
+        kept_end = cut_end(data, kept_start, end, closing)
+        hole_start, hole_end = find_anywhere(data, kept_start, kept_end, anywhere)
         if kept_start > start or hole_start < end:
-            return _write_edited(data, kept_start, hole_start, hole_end, kept_end, out, at), True
+            return write_without(data, kept_start, hole_start, hole_end, kept_end, out, at), True
     return copy(data, start, end, out, at), False
 
 
@@ -251,78 +167,42 @@ def _write_line(
     types.void(
         BYTES,
         OFFSETS,
-        types.int64[::1],
-        types.int32[::1],
-        types.int32[::1],
-        types.int64[::1],
-        types.int32[::1],
-        types.int32[::1],
-        types.uint8[::1],
-        types.UniTuple(types.uint8[::1], 4),
-        types.UniTuple(OFFSETS, 4),
+        LINES,
+        TOKENS,
+        types.UniTuple(PHRASES, 4),
         types.int64,
         types.float32[::1],
         types.uint8[::1],
         types.int64[::1],
     )
 )
-def _measure(
-    data,
-    offsets,
-    first_line,
-    line_starts,
-    line_ends,
-    first_token,
-    token_starts,
-    token_ends,
-    token_flags,
-    phrases,
-    phrase_offsets,
-    most_words,
-    fraction,
-    out,
-    out_offsets,
-):
+def _measure(data, offsets, lines, tokens, phrases, most_words, fraction, out, out_offsets):
     at = 0
     for document in range(len(offsets) - 1):
         base = offsets[document]
-        token, last_token = first_token[document], first_token[document + 1]
+        token, last_token = tokens.first[document], tokens.first[document + 1]
         text_start = at
         out_offsets[document] = at
         words = 0
         flagged_words = 0
         any_flagged = False
         after_blank = False
-        for line in range(first_line[document], first_line[document + 1]):
-            start, end = trim(data, base + line_starts[line], base + line_ends[line])
+        for line in range(lines.first[document], lines.first[document + 1]):
+            start, end = trim(data, base + lines.starts[line], base + lines.ends[line])
             if start == end:
                 after_blank = True
                 continue
             first = token
-            while token < last_token and token_starts[token] < end - base:
+            while token < last_token and tokens.starts[token] < end - base:
                 token += 1
-            n_words = _count_words(first, token, token_flags)
+            n_words = _count_words(first, token, tokens.flags)
             line_at = at
             if at > text_start:
                 out[at] = _NEWLINE
                 out[at + after_blank] = _NEWLINE
                 line_at += 1 + after_blank
             written, flagged = _write_line(
-                data,
-                base,
-                start,
-                end,
-                first,
-                token,
-                token_starts,
-                token_ends,
-                token_flags,
-                n_words,
-                most_words,
-                phrases,
-                phrase_offsets,
-                out,
-                line_at,
+                data, base, start, end, first, token, tokens, n_words, most_words, phrases, out, line_at
             )
             words += n_words
             if flagged:
@@ -339,25 +219,16 @@ def _measure(
 
 def measure(documents: Documents, options: Mapping[str, Any]) -> Measurement:
     texts = documents.texts
-    lines, tokens = lines_of(texts), tokens_of(texts)
-    lists = [
-        Phrases.of(options[name], f"refinedweb_lines.{name}") for name in ("counters", "starts", "ends", "anywhere")
-    ]
+    phrases = tuple(Phrases.of(options[name], f"refinedweb_lines.{name}") for name in _LISTS)
     fraction = np.empty(len(texts), np.float32)
     out = np.empty(int(texts.byte_lengths.sum()) + 1, np.uint8)
     out_offsets = np.empty(len(texts) + 1, np.int64)
     _measure(
         texts.data,
         texts.offsets,
-        lines.first,
-        lines.starts,
-        lines.ends,
-        tokens.first,
-        tokens.starts,
-        tokens.ends,
-        tokens.flags,
-        tuple(phrases.data for phrases in lists),
-        tuple(phrases.offsets for phrases in lists),
+        lines_of(texts),
+        tokens_of(texts),
+        phrases,
         options["max_edited_line_words"],
         fraction,
         out,

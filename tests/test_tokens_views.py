@@ -13,15 +13,14 @@ from corpus.hashing import NO_CHANGE, hash_bytes
 from corpus.lines import lines_of
 from corpus.sentences import SENTENCE_ENDS
 from corpus.text import Texts
+from corpus.token_lists import ABBREVIATIONS, UNITS
 from corpus.tokens import (
-    ABBREVIATIONS,
     ENDS_SENTENCE,
     HAS_DIGIT,
     HAS_LETTER,
     IS_WORD,
     ONLY_PUNCTUATION,
     OPENS_FIELD,
-    UNITS,
     _capacity,
     tokens_of,
 )

@@ -1,8 +1,9 @@
 """Short phrases found in text by a kernel: ASCII letters in any case, everything else byte for byte."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
 from corpus.errors import ConfigError
@@ -14,9 +15,11 @@ MAX_PHRASES = 64  # a set of phrases is a uint64 of bits
 _LOWER = np.array([ord(chr(byte).lower()) if byte < 128 else byte for byte in range(256)], np.uint8)
 
 
-@dataclass(frozen=True, slots=True)
-class Phrases:
-    """Phrase i is data[offsets[i]:offsets[i + 1]], lower case; pairs[256 * first byte + second byte]: a phrase begins so."""
+class Phrases(NamedTuple):
+    """Phrase i is data[offsets[i]:offsets[i + 1]], lower case; pairs[256 * first byte + second byte]: a phrase begins so.
+
+    Kernels take it whole, as PHRASES.
+    """
 
     data: NDArray[np.uint8]
     offsets: NDArray[np.int64]
@@ -34,27 +37,31 @@ class Phrases:
             if n_bytes < 2:
                 raise ConfigError(f"{option}: {phrase!r} is too short; a phrase has two bytes or more")
             pairs[256 * int(data[start]) + int(data[start + 1])] = True
-        return cls(data, texts.offsets, pairs)
+        return cls(data, texts.offsets.copy(), pairs)  # a copy, because Numba tells apart what may be written
+
+
+PHRASES = types.NamedTuple((types.uint8[::1], types.int64[::1], types.boolean[::1]), Phrases)
 
 
 @helper
-def phrase_at(data, at, end, phrases, start, stop):
-    """Whether data[at:end] begins with the phrase phrases[start:stop]."""
+def phrase_at(data, at, end, phrases, i):
+    """Whether data[at:end] begins with phrase i."""
+    start, stop = phrases.offsets[i], phrases.offsets[i + 1]
     if stop - start > end - at:
         return False
     same = 0
-    while same < stop - start and _LOWER[data[at + same]] == phrases[start + same]:
+    while same < stop - start and _LOWER[data[at + same]] == phrases.data[start + same]:
         same += 1
     return same == stop - start
 
 
 @helper
-def phrases_in(data, start, end, phrases, offsets, pairs):
+def phrases_in(data, start, end, phrases):
     """Which phrases occur in data[start:end]: bit i of the uint64 is phrase i."""
     found = np.uint64(0)
     for at in range(start, end - 1):
-        if pairs[256 * np.int64(_LOWER[data[at]]) + _LOWER[data[at + 1]]]:
-            for i in range(len(offsets) - 1):
-                if phrase_at(data, at, end, phrases, offsets[i], offsets[i + 1]):
+        if phrases.pairs[256 * np.int64(_LOWER[data[at]]) + _LOWER[data[at + 1]]]:
+            for i in range(len(phrases.offsets) - 1):
+                if phrase_at(data, at, end, phrases, i):
                     found |= np.uint64(1) << np.uint64(i)
     return found

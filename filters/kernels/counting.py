@@ -1,6 +1,7 @@
 """Counting equal 64-bit keys within a document: an open-addressing table that is emptied by a new generation number.
 
-A table is three arrays of one power-of-two size, used for one document after another without clearing.
+A table is three arrays (keys uint64, counts int32, generations int64) of one power-of-two size, used for one document after
+another without clearing.
 """
 
 import numpy as np
@@ -18,8 +19,9 @@ def table_size(n):
 
 
 @helper
-def count_key(keys, counts, generations, generation, mask, key):
+def count_key(table, generation, mask, key):
     """Count `key` once more in this generation; returns its slot. `mask` is the number of slots in use minus one."""
+    keys, counts, generations = table
     slot = np.int64(key) & mask
     while generations[slot] == generation and keys[slot] != key:
         slot = (slot + 1) & mask
