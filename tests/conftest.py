@@ -25,6 +25,7 @@ SAMPLE_SETTINGS = [
     "extract.timeout_seconds=2",
 ]
 
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real pages, odd archives and evaluation sets that are kept beside the project, not in it."""

@@ -1,4 +1,4 @@
-"""What a user sees after a mistake: one line with the value and the fix, an exit code, and nothing that a later run would trust."""
+"""What a user sees after a mistake: one line with the value and the fix, an exit code, and nothing that a run would trust."""
 
 import gzip
 import json

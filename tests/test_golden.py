@@ -46,4 +46,6 @@ def test_output_changes_only_with_its_output_version(sample_run: Path) -> None:
     if golden["libraries"] != libraries:
         pytest.skip(f"other library versions than those of golden.json decide the output here: {libraries}")
     for stage in STAGES:
-        assert actual[stage] == golden["stages"][stage], f"{stage}: raise its OUTPUT_VERSION and write golden.json again"
+        assert actual[stage] == golden["stages"][stage], (
+            f"{stage}: raise its OUTPUT_VERSION and write golden.json again"
+        )

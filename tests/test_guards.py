@@ -11,13 +11,14 @@ from conftest import run
 from corpus.errors import GuardError
 from pipeline.config import resolve
 
+SENTENCE = "the quick brown fox jumps over the lazy dog and that is all there is to be said of it"
 SMALL = ["guards.min_documents=100", "cluster.workers=0"]
 
 
 def texts(folder: Path, n: int, same: int = 0) -> Path:
     """`n` short documents, of which the first `same` differ in a word only."""
     folder.mkdir(exist_ok=True)
-    words = "the quick brown fox jumps over the lazy dog and that is all there is to be said of it".split()
+    words = SENTENCE.split()
     rows = [
         " ".join([*words, *words, f"number{i}"]) if i < same else " ".join(f"{w}{i}" for w in words) for i in range(n)
     ]

@@ -35,7 +35,12 @@ def test_imports_point_one_way(package: str) -> None:
 
 
 def test_only_one_module_imports_dask() -> None:
-    users = [path for package in ALLOWED for path in (PROJECT / package).rglob("*.py") if imports(path) & {"dask", "distributed"}]
+    users = [
+        path
+        for package in ALLOWED
+        for path in (PROJECT / package).rglob("*.py")
+        if imports(path) & {"dask", "distributed"}
+    ]
     assert users == [PROJECT / "pipeline" / "cluster.py"]
 
 

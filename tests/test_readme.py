@@ -48,7 +48,7 @@ def test_the_outputs_shown_are_those_of_today(name: str, sample_run: Path) -> No
     assert re.sub(r"\s+", " ", shown[2]).strip() == re.sub(r"\s+", " ", actual).strip()
 
 
-@pytest.mark.parametrize("code, output", [block for block in BLOCKS if "RULES" not in block[0]])
+@pytest.mark.parametrize(("code", "output"), [block for block in BLOCKS if "RULES" not in block[0]])
 def test_python_in_the_readme_prints_what_it_says(code: str, output: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PROJECT)
     said = io.StringIO()
