@@ -174,9 +174,7 @@ DUPLICATES = [
     ),
     Page("shortthanks", "https://shop.example/thanks", "filter.gopher_quality", "four words, the first of three"),
     Page("shortthanks", "https://shop.example/bye", "filter.gopher_quality", "four words, the same as before"),
-    Page(
-        "shortthanks", "https://hotel.example/bye", "filter.gopher_quality", "four words, the same again", "weblog"
-    ),
+    Page("shortthanks", "https://hotel.example/bye", "filter.gopher_quality", "four words, the same again", "weblog"),
     Page(
         "quiznight",
         f"{NOTES}/culture/quiz-night",
