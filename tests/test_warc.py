@@ -3,11 +3,11 @@
 import gzip
 import io
 import tracemalloc
+from collections.abc import Callable
 from contextlib import redirect_stderr
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from types import ModuleType
 
 import brotli
 import fastwarc
@@ -20,6 +20,7 @@ from warcio.archiveiterator import ArchiveIterator as WarcioIterator
 
 from corpus.errors import InputError
 from pipeline import warc
+from pipeline.archive import damaged, healthy, stored
 from pipeline.warc import Capture, crawl_name, read_capture_at, read_captures
 
 HTTP = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=UTF-8\r\n\r\n"
@@ -72,11 +73,25 @@ class Archive:
 
     def read(self, content: bytes) -> list[Capture]:
         captures = self.read_once(content)
+        assert captures == framed(self.path)
         for capture in captures:
             assert read_capture_at(self.path, capture.offset, capture.length) == capture
         keys = [(capture.offset, capture.length) for capture in captures]
         assert keys == sorted(set(keys))
         return captures
+
+
+def framed(path: str) -> list[Capture]:
+    """What our own framing finds in the whole file, without any library."""
+    with fsspec.open(path) as file:
+        records = damaged.records(stored.Stored(stored.Window(file, path), 0), 0)
+        return list(warc._captures(records, path, is_archive=False))
+
+
+def by_library(path: str) -> int:
+    """How many records are not left to our framing."""
+    with fsspec.open(path) as file:
+        return sum(1 for _ in healthy.records(stored.Window(file, path)))
 
 
 def numbers(captures: list[Capture]) -> list[int]:
@@ -260,6 +275,51 @@ def test_the_crawl_is_what_warcinfo_says_else_what_the_path_says(tmp_path: Path)
         assert crawl_name(str(tmp_path / name)) == expected
 
 
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, lz4.frame.compress])
+def test_libraries_read_a_healthy_archive_but_for_its_last_two_records(
+    archive: Archive, compress: Callable[[bytes], bytes]
+) -> None:
+    for records in (RECORDS, [FILEDESC, *(arc(b"http://site.test/", HTTP + page(number)) for number in range(3))]):
+        if compress is not lz4.frame.compress or records is RECORDS:  # no library reads ARC in LZ4
+            archive.read(b"".join(map(compress, records)))
+            assert by_library(archive.path) == 2
+
+
+@pytest.mark.parametrize(
+    "packing",
+    [
+        lambda records: [records[0] + records[1], *records[2:]],  # FastWARC gives the second the place of the third
+        lambda records: [*records[:2], b"", *records[2:]],  # the file ends here for FastWARC
+        lambda records: [*records[:2], b"\r\n", *records[2:]],
+        lambda records: [records[0], b"\r\n" + records[1], *records[2:]],
+        lambda records: [records[0].replace(b"\r\n", b"\n"), *records[1:]],
+        lambda records: [records[0].replace(b"Length: 3067\r\n", b"Length: 3067\n"), *records[1:]],
+        lambda records: [records[0].replace(b"Length: 3067", b"Length: 6293"), *records[1:]],  # all of the next one
+        lambda records: [records[0].replace(b"Length: 3067", b"Length: +3067"), *records[1:]],
+        lambda records: [records[0] + b" \t\r\n", *records[1:]],
+    ],
+)
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, lz4.frame.compress])
+def test_what_libraries_misread_is_framed(
+    archive: Archive, packing: Callable[[list[bytes]], list[bytes]], compress: Callable[[bytes], bytes]
+) -> None:
+    records = [record(number) for number in range(8)]
+    captures = archive.read(b"".join(map(compress, packing(records))))
+    assert numbers(captures[-5:]) == [3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    "end", [b"\r\n\r\n", b"\n\n", b"\r\n\n", b"\n\r\n", b"", b"\r\nX: " + b"x" * 70_000 + b"\r\n\r\n"]
+)
+@pytest.mark.parametrize(
+    "line", [b"HTTP/1.1 200 OK\r\nA: b\r\n c", b"HTTP/1.1 200\nA: b", b"GET / HTTP/1.0", b"HTTP/1.0 abc"]
+)
+def test_http_headers_are_parted_from_bodies_alike(archive: Archive, line: bytes, end: bytes) -> None:
+    content = b"".join(gzip.compress(record(number, block=line + end + page(number))) for number in range(4))
+    assert len(archive.read(content)) == 4
+    assert by_library(archive.path) == 2
+
+
 # The museum of damage
 
 
@@ -393,8 +453,9 @@ def test_a_record_without_type_is_reported(archive: Archive) -> None:
 
 
 def test_giant_records_are_cut_at_the_limit(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(warc, "MAX_RECORD_BYTES", 100_000)
-    monkeypatch.setattr(warc, "_KEPT_BYTES", 200_000)
+    monkeypatch.setattr(healthy, "MAX_RECORD_BYTES", 100_000)
+    monkeypatch.setattr(damaged, "MAX_RECORD_BYTES", 100_000)
+    monkeypatch.setattr(damaged, "_KEPT_BYTES", 200_000)
     giant = record(1, block=HTTP + page(1, 1_000_000))
     for content in (RECORDS[0] + giant + RECORDS[2], b"".join(map(gzip.compress, (RECORDS[0], giant, RECORDS[2])))):
         captures = archive.read(content)
@@ -443,6 +504,14 @@ def test_asking_for_a_record_where_there_is_none_is_an_input_error(archive: Arch
             read_capture_at(archive.path, offset, length)
 
 
+def test_a_place_within_a_member_holds_no_record(archive: Archive) -> None:
+    archive.read(b"".join(MEMBERS))
+    first, second = len(MEMBERS[0]), len(MEMBERS[1])
+    for offset, length in [(5, 100), (5, first - 5), (first + 1, second - 1), (0, first - 5), (0, first + second)]:
+        with pytest.raises(InputError, match=f"offset {offset} with length {length}"):
+            read_capture_at(archive.path, offset, length)
+
+
 # Arbitrary damage
 
 SMALL = [gzip.compress(record(number, block=HTTP + page(number, 300))) for number in range(3)]
@@ -467,6 +536,52 @@ def edited(member: bytes, action: str, where: int, noise: bytes) -> bytes:
     return member[:where] + noise + (member[where:] if action == "insert" else b"")
 
 
+ODD_RECORDS = st.builds(
+    lambda number, kind, before, after, line_end, extra: (
+        before
+        + record(
+            number,
+            kind=kind,
+            block=HTTP + page(number, 100),
+            length=len(HTTP + page(number, 100)) + extra,
+            line_end=line_end,
+        )
+        + after
+    ),
+    number=st.integers(0, 9),
+    kind=st.sampled_from(["response"] * 3 + ["conversion", "request", "unheard-of"]),
+    before=st.sampled_from([b""] * 9 + [b"\r\n", b" ", b"\x0b\n", b"x"]),
+    after=st.sampled_from([b""] * 9 + [b"\r\n", b" \r\n", b"\n" * 20, b"x\r\n"]),
+    line_end=st.sampled_from([b"\r\n"] * 9 + [b"\n"]),
+    extra=st.sampled_from([0] * 9 + [-4, -1, 1, 2, 4, 370]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.lists(ODD_RECORDS, min_size=1, max_size=2), min_size=1, max_size=7),
+    st.sampled_from([bytes, gzip.compress, lz4.frame.compress]),
+    st.lists(
+        st.tuples(st.sampled_from(["flip", "delete", "insert"]), st.integers(0, 4000), st.binary(max_size=9)),
+        max_size=1,
+    ),
+)
+def test_libraries_with_framing_after_them_find_what_framing_alone_does(
+    units: list[list[bytes]], compress: Callable[[bytes], bytes], edits: list[tuple[str, int, bytes]]
+) -> None:
+    content = b"".join(compress(b"".join(unit)) for unit in units)
+    for action, where, noise in edits:
+        content = edited(content, action, where, noise)
+    fsspec.filesystem("memory").pipe("/odd.warc", content)
+    try:
+        expected = framed("memory://odd.warc")
+    except InputError:
+        with pytest.raises(InputError):
+            list(read_captures("memory://odd.warc"))
+        return
+    assert list(read_captures("memory://odd.warc")) == expected
+
+
 @settings(max_examples=400, deadline=None)
 @given(EDITS)
 def test_no_damage_raises_and_untouched_members_are_found(edits: list[tuple[str, int, int, bytes]]) -> None:
@@ -480,6 +595,7 @@ def test_no_damage_raises_and_untouched_members_are_found(edits: list[tuple[str,
     except InputError:
         assert not untouched
         return
+    assert captures == framed("memory://damaged.warc.gz")
     bodies = [capture.body for capture in captures if capture.kind == "response"]
     assert all(page(number, 300) in bodies for number in untouched)
     for capture in captures:
@@ -514,11 +630,11 @@ def test_arbitrary_pieces_of_archives_yield_or_are_an_input_error(pieces: list[b
 def test_overlapping_false_starts_take_linear_work(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every 76 bytes a member begins that decompresses to the end of the file and fails there."""
     fed = 0
-    make_codec = warc._codec
+    make_codec = stored.codec_for
 
     class Counted:
-        def __init__(self, content: bytes, library: ModuleType) -> None:
-            self._codec = make_codec(content, library)
+        def __init__(self, content: bytes) -> None:
+            self._codec = make_codec(content)
 
         eof = property(lambda self: self._codec.eof)
         unused_data = property(lambda self: self._codec.unused_data)
@@ -528,8 +644,8 @@ def test_overlapping_false_starts_take_linear_work(archive: Archive, monkeypatch
             fed += len(data)
             return self._codec.decompress(data)
 
-    monkeypatch.setattr(warc, "_codec", Counted)
-    monkeypatch.setattr(warc, "_REREAD_SLACK_BYTES", 0)
+    monkeypatch.setattr(damaged, "codec_for", Counted)
+    monkeypatch.setattr(stored, "_REREAD_SLACK_BYTES", 0)
     header, text = gzip.compress(b"")[:10], b"WARC/1.0\r\nWARC-Type: response\r\n\r\nhello there"
     starts = header + stored_block(len(text)) + text
     content = (starts + stored_block(len(starts))) * 2000
@@ -573,6 +689,7 @@ def test_odd_archives_yield_no_fewer_responses_than_either_library(shared_data: 
     assert len(paths) == 72
     for path in paths:
         captures = list(read_captures(str(path)))
+        assert captures == framed(str(path)), path
         responses = [capture for capture in captures if capture.kind == "response"]
         assert len(responses) >= MORE.get(path.name, count_by_library(path)), path
         for capture in captures:
@@ -585,6 +702,8 @@ def test_real_pages_come_back_by_their_offsets(shared_data: Path) -> None:
     path = str(shared_data / "pages" / "pages-0.warc.gz")
     captures = list(read_captures(path))
     assert len(captures) == 341
+    assert captures == framed(path)
+    assert by_library(path) == 340  # of 342, with the warcinfo
     assert damage(captures) == []
     for capture in captures[::20]:
         assert read_capture_at(path, capture.offset, capture.length) == capture
