@@ -1,0 +1,57 @@
+"""Claim: looking for every item of every evaluation set at once is no slower than the text rules are together.
+
+The probe alone, then with what `decontaminate` does after it (document frequencies, spans, verdicts; action `drop`), over English
+texts against all sets of the folder. Index size and build time are facts, measured once.
+"""
+
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.inputs import column, described, english_texts, megabytes
+from benchmarks.measure import Findings, Work, compare
+from corpus.text import Texts
+from dedup.contamination import ContaminationSettings, Decontaminated, decontaminate
+from dedup.evaluation_index import EvaluationIndex, build_index, document_frequency, find_hits, item_statuses
+from dedup.evaluation_sets import read_evaluation_sets
+
+MAX_DOCUMENT_FREQUENCY = 10
+SETTINGS = ContaminationSettings(max_document_frequency=MAX_DOCUMENT_FREQUENCY)
+
+
+def judge(texts: Texts, index: EvaluationIndex) -> Decontaminated:
+    hits = find_hits(texts, index)
+    suppressed = document_frequency(hits, index) > MAX_DOCUMENT_FREQUENCY
+    return decontaminate(texts, hits, index, suppressed, SETTINGS)
+
+
+def run(data: Path, seconds: float) -> Findings:
+    started = time.perf_counter()
+    items = read_evaluation_sets([str(data / "evals")]).items
+    read = time.perf_counter()
+    index = build_index(items)
+    built = time.perf_counter()
+    english = english_texts(data)
+    texts, size = Texts.of(column(english)), megabytes(english)
+    work: Work = {
+        "probe": (partial(find_hits, texts, index), size),
+        "with verdicts": (partial(judge, texts, index), size),
+    }
+    statuses = item_statuses(index, np.zeros(index.n_grams, np.bool_))["status"].to_pylist()
+    return Findings(
+        described(data, len(english), "English texts", size),
+        compare(work, "MB/s", seconds),
+        {
+            "sets": len(set(index.item_set.to_pylist())),
+            "items": len(items),
+            "unmatchable_items": statuses.count("unmatchable"),
+            "grams": index.n_grams,
+            "index_mb": round(index.nbytes / 1e6, 1),
+            "read_seconds": round(read - started, 2),
+            "build_seconds": round(built - read, 2),
+            "hits": len(find_hits(texts, index).gram),
+            "contaminated": len(english) - judge(texts, index).reason.null_count,
+        },
+    )
