@@ -64,7 +64,7 @@ def test_a_page_without_text_gives_an_empty_string(extract, options) -> None:
 
 def test_an_unknown_favor_is_named_with_the_choices() -> None:
     with pytest.raises(ConfigError, match="'precise' is not one of precision, recall, balanced"):
-        trafilatura.extract(PAGE, None, {"favor": "precise"})
+        trafilatura.identity({"favor": "precise"})
 
 
 def test_identity_names_the_libraries_that_decide_the_text() -> None:

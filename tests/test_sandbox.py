@@ -245,14 +245,6 @@ def test_an_extractor_that_does_not_exist_or_is_none_is_a_config_error(tmp_path:
         Sandbox(str(tmp_path / "other.py"), {})
 
 
-def test_an_option_that_the_extractor_refuses_is_a_config_error() -> None:
-    with (
-        Sandbox("trafilatura", {"favor": "precise"}) as sandbox,
-        pytest.raises(ConfigError, match=r"trafilatura\.favor: 'precise'"),
-    ):
-        sandbox.extract(b"<p>hello</p>", None, None)
-
-
 @linux_only
 def test_too_little_memory_to_start_is_a_config_error_that_says_so() -> None:
     with Sandbox("trafilatura", {"favor": "precision"}, memory_bytes=30 << 20) as sandbox:

@@ -24,8 +24,6 @@ from typing import Any, BinaryIO
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
 
-from corpus.errors import ConfigError
-
 FRAME = struct.Struct("<IQ")  # bytes of the JSON header, bytes of the body
 
 Header = dict[str, Any]
@@ -119,13 +117,11 @@ def _answer(extract: Callable[..., str], request: Header, html: bytes, settings:
     try:
         text = extract_this(decode(html, request["charset"]), request["url"], settings["options"])
         body, reason, detail = text.encode("utf-8", "replace"), None, ""
-    except ConfigError as error:
-        body, reason, detail = b"", "config", str(error)
     except MemoryError:
         body, reason, detail = b"", "memory", "MemoryError"
     except Exception as error:  # noqa: BLE001  whatever the page made the extractor raise is this page's reason
         body, reason, detail = b"", "error", type(error).__name__
-    if reason != "config" and _came_near_memory_limit():
+    if _came_near_memory_limit():
         body, reason = b"", "memory"
     return {"reason": reason, "detail": detail}, body
 

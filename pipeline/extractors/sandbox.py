@@ -154,7 +154,7 @@ class Sandbox:
         """The page's text or why there is none. `charset`: from the HTTP header.
 
         `whole_text`: all visible text on one line instead, by resiliparse, for a cheap look at the language.
-        Raises ConfigError where the extractor does not start or refuses its options.
+        Raises ConfigError where the extractor does not start.
         """
         if len(html) > self._max_html_bytes:
             return Extraction("", TOO_LARGE)
@@ -178,8 +178,6 @@ class Sandbox:
         except BaseException:  # Ctrl-C in a notebook: the answer still to come would be taken for the next page's
             self.close()
             raise
-        if reply["reason"] == "config":
-            raise ConfigError(reply["detail"])
         if reply["reason"] is not None:
             self.close()
             return Extraction("", reply["reason"], reply["detail"])
