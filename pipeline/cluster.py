@@ -29,7 +29,7 @@ _SETTINGS = {
     "distributed.admin.tick.limit": "60s",  # kernels hold the interpreter while they compile
     "distributed.nanny.environ": {"PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
 }
-_WINDOW_TASKS_PER_WORKER = 3
+_WINDOW_TASKS = 2_000  # more than the workers that a batch system may bring while we wait
 _TICK_SECONDS = 2.0
 CONNECT_SECONDS = 30
 
@@ -138,8 +138,7 @@ class DaskWorkers:
         client.subscribe_topic(topic, lambda event: on_tick(event[1]))
         running = as_completed()
         indexes: dict[str, int] = {}
-        n_workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-        for _ in range(_WINDOW_TASKS_PER_WORKER * n_workers):
+        for _ in range(_WINDOW_TASKS):
             self._submit_next(topic, function, waiting, running, indexes)
         for future in running:
             yield indexes.pop(future.key), future.result()

@@ -155,29 +155,28 @@ def extract(
     pages = [Page(reason=reason, detail=detail) for reason, detail in map(_unfit, captures)]
     failed: list[list[str]] = [[] for _ in captures]
     if tools.url is not None:
-        _apply(
-            decide({"url": tools.url.rules}, tools.url.measure(Documents(before)).signals, len(captures)), pages, failed
-        )
+        signals = tools.url.measure(Documents(before)).signals
+        _apply(decide({"url": tools.url.rules}, signals, len(captures)), pages, failed)
     for capture, page in zip(captures, pages, strict=True):
         if page.reason is None:
             _read_text(capture, page, tools)
     texts = pa.array([page.text for page in pages], pa.large_string())
-    documents = Documents(before).replace({"text": texts})
+    before = before.set_column(before.schema.get_field_index("text"), "text", texts)
+    documents = Documents(before)
     if tools.language is not None:
         measured = tools.language.measure(documents)
         documents = documents.replace(dict(measured.columns))
         _apply(decide({"language": tools.language.rules}, measured.signals, len(captures)), pages, failed)
     verdicts = _verdicts(pages, failed)
-    ledger = {
+    values = {
         "file_path": before.column("file_path"),
         "warc_offset": pa.array([capture.offset for capture in captures], pa.int64()),
         "warc_length": pa.array([capture.length for capture in captures], pa.int64()),
         "language_score": documents.column("language_score"),
         "detail": pa.array([page.detail for page in pages], pa.string()),
     }
-    with_texts = documents.batch
-    nameless = before.set_column(before.schema.get_field_index("text"), "text", texts)
-    return outcome(rows, nameless, with_texts, verdicts, {name: ledger[name] for name, _ in EXTRACT_LEDGER}, tokenizer)
+    ledger = {name: values[name] for name, _ in EXTRACT_LEDGER}
+    return outcome(rows, before, documents.batch, verdicts, ledger, tokenizer)
 
 
 def _described(path: str, captures: Sequence[Capture], dump: str | None) -> pa.RecordBatch:
