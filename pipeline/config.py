@@ -40,6 +40,16 @@ def _ruleset_model(name: str) -> type[Section]:
     return _options_model(name, ruleset.options, ruleset.rules)
 
 
+_TYPE_NAMES = (
+    "int",
+    "str",
+    "float",
+    "bool",
+    "list",
+    "dict",
+    "Highest",
+)  # what pydantic puts into the path of a union's member
+
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
@@ -176,10 +186,16 @@ def resolve(raw: Mapping[str, Any], settings: list[str], source: str) -> Recipe:
         if not isinstance(entry, dict) or len(entry) != 1:
             raise ConfigError(f"{source}: stages: each is one `- NAME: {{settings}}`, not {entry!r}")
         kind, section = next(iter(entry.items()))
+        if not isinstance(section, dict | None):
+            raise ConfigError(
+                f"{source}: stages: {kind}: {section!r} should be settings, such as {{}} for the defaults"
+            )
         if kind not in _STAGES:
             raise ConfigError(f"{source}: unknown stage {kind!r}{_nearest(kind, _STAGES)}")
         before = sum(1 for other, _, _ in sections if other == kind)
         sections.append((kind, kind if not before else f"{kind}-{before + 1}", dict(section or {})))
+    if not sections:
+        raise ConfigError(f"{source}: stages: empty; name at least one of {', '.join(_STAGES)}")
     general = {
         key: dict(value or {}) if isinstance(value, Mapping | None) else value
         for key, value in raw.items()
@@ -285,7 +301,8 @@ def _checked(model: type[Section], section: Any, where: str) -> Any:
         return model.model_validate(section)
     except ValidationError as error:
         first = error.errors()[0]
-        path = ".".join([where, *(str(part) for part in first["loc"])])
+        keys = [str(part) for part in first["loc"] if str(part).isidentifier() and str(part) not in _TYPE_NAMES]
+        path = ".".join([where, *keys])
         if first["type"] == "extra_forbidden":
             raise ConfigError(
                 f"{path}: unknown key{_nearest(str(first['loc'][-1]), _known(model, first['loc'][:-1]))}"

@@ -139,7 +139,10 @@ def _batches(path: str) -> Iterator[pa.RecordBatch]:
             yield from pq.ParquetFile(file).iter_batches(BATCH_DOCUMENTS)
         return
     with storage.open_input(path, compression="infer") as file:
-        table = pj.read_json(pa.py_buffer(file.read()), pj.ReadOptions(block_size=1 << 26))
+        content = file.read()
+    if not content.strip():  # a shard without documents
+        return
+    table = pj.read_json(pa.py_buffer(content), pj.ReadOptions(block_size=1 << 26))
     yield from table.to_batches(max_chunksize=BATCH_DOCUMENTS)
 
 

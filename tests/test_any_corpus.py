@@ -88,6 +88,14 @@ def test_jsonl_and_gzip_jsonl_go_through_dedup_and_keep_one(tmp_path: Path) -> N
     assert ledger[1]["duplicate_of_id"] == ledger[0]["id"]
 
 
+def test_an_empty_jsonl_shard_is_a_shard_without_documents(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1.jsonl").write_text("")
+    (tmp_path / "in" / "2.jsonl").write_text(json.dumps({"text": ARTICLE}) + "\n")
+    run(recipe("dedup"), tmp_path / "out", str(tmp_path / "in"), packed=False)
+    assert [pq.read_metadata(shard).num_rows for shard in sorted((tmp_path / "out" / "documents").iterdir())] == [0, 1]
+
+
 def test_keep_policy_longest_newest_and_highest(tmp_path: Path) -> None:
     words = ARTICLE.split()
     near = [ARTICLE, " ".join([*words, "And so on."]), " ".join(["Once.", *words])]

@@ -58,6 +58,11 @@ CASES = {
     ),
     "missing text column": (["filter", "{texts}", "--text-column", "content"], 3, "its columns are id, text"),
     "bands that are no number": (["dedup", "{texts}", "--set", "dedup.minhash.bands=0"], 2, "dedup.minhash.bands"),
+    "workers below nought": (
+        ["dedup", "{texts}", "--set", "cluster.workers=-3"],
+        2,
+        "cluster.workers: -3 should be greater",
+    ),
     "a shard that is no fraction": (["extract", CRAWL, "--shard", "3/2"], 2, "should be I/N"),
     "a sample that is no fraction": (["extract", CRAWL, "--sample", "1.5"], 2, "should be a fraction"),
 }
@@ -93,6 +98,24 @@ def test_unknown_key_in_a_recipe_suggests_the_nearest(
     recipe.write_text("stages:\n  - dedup: {method: [urls]}\n")
     code, line = failed(capsys, monkeypatch, "run", recipe, "--input", CRAWL, "--out", tmp_path / "out")
     assert "dedup.method: unknown key; did you mean 'methods'?" in line
+    assert code == 2
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ("[]", "stages: empty"),
+        ("[{filter: 3}]", "filter: 3 should be settings"),
+        ("[shuffle]", "unknown stage 'shuffle'"),
+        ("3", "a list `stages:`"),
+    ],
+)
+def test_a_recipe_without_proper_stages_is_one_line(
+    stages: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.yaml").write_text(f"stages: {stages}\n")
+    code, line = failed(capsys, monkeypatch, "run", tmp_path / "mine.yaml", "--input", CRAWL, "--out", tmp_path / "out")
+    assert message in line
     assert code == 2
 
 
