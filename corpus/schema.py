@@ -57,8 +57,3 @@ SPAN = pa.struct(
     [("start", pa.int64()), ("end", pa.int64()), ("set", pa.string()), ("item", pa.string()), ("score", pa.float32())]
 )
 DECONTAMINATE_LEDGER = [("spans", pa.list_(SPAN))]  # UTF-8 byte offsets into the text as the stage received it
-
-
-def document_key(shard: int, row: int) -> int:
-    """The key of a document: its shard in the upper 32 bits, its row in the lower."""
-    return shard << 32 | row

@@ -13,7 +13,7 @@ from test_report import PAGES, _document, page, write_manifest, write_run, write
 from corpus import storage
 from corpus.dataset import StageFolder
 from corpus.errors import InputError, IntegrityError
-from corpus.schema import DOCUMENTS, document_key
+from corpus.schema import DOCUMENTS
 from pipeline.report import read_row
 from pipeline.report.explain import explain
 from pipeline.report.explain import render as render_story
@@ -83,7 +83,7 @@ def test_a_duplicate_of_another_run_has_no_url(tmp_path: Path) -> None:
     (story,) = explain(write_run(tmp_path, [[page(0, "a.example", 60), lost]]), lost["url"])
     duplicate = story.entries[-1].duplicate_of
     assert duplicate is not None
-    assert (duplicate.key, duplicate.url) == (document_key(7, 3), "")
+    assert (duplicate.key, duplicate.url) == (7 << 32 | 3, "")
 
 
 def test_a_contaminated_span_is_shown_in_its_text(run: str) -> None:

@@ -21,7 +21,7 @@ from corpus import storage
 from corpus.dataset import Receipt, ShardWriter, StageFolder, TableWriter, add_counts, part_name
 from corpus.errors import InputError, IntegrityError
 from corpus.rules import Rule
-from corpus.schema import DECONTAMINATE_LEDGER, DEDUP_LEDGER, DOCUMENTS, EXTRACT_LEDGER, LEDGER, document_key
+from corpus.schema import DECONTAMINATE_LEDGER, DEDUP_LEDGER, DOCUMENTS, EXTRACT_LEDGER, LEDGER
 from pipeline.report import funnel as funnel_module
 from pipeline.report import html as html_module
 from pipeline.report.funnel import Funnel, compact, compact_bytes, funnel, funnel_json, funnel_table, percent
@@ -100,7 +100,10 @@ def _ledger_row(stage: str, row: int, of_page: Page, rejected: bool, shard: int)
             "gopher_quality.symbol_ratio": of_page.get("symbol_ratio", 0.01),
         }
     if stage == "dedup" and rejected:
-        ledger |= {"duplicate_of": document_key(*of_page["duplicate_of"]), "duplicate_of_id": "<urn:uuid:0>"}
+        ledger |= {
+            "duplicate_of": of_page["duplicate_of"][0] << 32 | of_page["duplicate_of"][1],
+            "duplicate_of_id": "<urn:uuid:0>",
+        }
         ledger |= {"cluster_id": 0, "cluster_size": 2}
     if stage == "decontaminate" and rejected:
         names = ("start", "end", "set", "item", "score")
