@@ -23,13 +23,14 @@ _MANY_NEWLINES = re.compile(r"\n{3,}")
 def tidy(text: str) -> str:
     """The text as it is stored: valid UTF-8, no control characters but newline and tab, no URLs, no trailing spaces.
 
-    A pattern is run only over text that has something it could match: a search for a string is many times as fast.
+    A pattern is run only over lines or text that have something it could match: to look for a string is many times as fast.
     """
     if not text.isascii():
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if _BREAKS_OR_CONTROLS.search(text):
         text = _CONTROLS.sub("", _LINE_BREAKS.sub("\n", text))
+    lines = text.split("\n")
     if "://" in text or "www." in text.lower():
-        text = _URLS.sub("", text)
-    text = "\n".join(line.rstrip() for line in text.split("\n"))
+        lines = [_URLS.sub("", line) if "://" in line or "www." in line.lower() else line for line in lines]
+    text = "\n".join(line.rstrip() for line in lines)
     return (_MANY_NEWLINES.sub("\n\n", text) if "\n\n\n" in text else text).strip()
