@@ -7,6 +7,7 @@ what the one before it left.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 from corpus.errors import ConfigError, InputError
 from corpus.schema import BYTE_SPAN
 from corpus.text import Texts
-from corpus.tokens import tokens_of
 from corpus.words import text_digests
 from dedup.bands import match_range, ranges_for, write_bands
 from dedup.clusters import Survivors, clusters, group_equal
@@ -25,6 +25,7 @@ from dedup.occurrences import ranges_for as key_ranges
 from dedup.pairs import Pairs, merged
 from dedup.spans import apply_action, byte_spans
 from dedup.substring import SubstringSettings, find_spans
+from dedup.units import token_values
 from dedup.urls import url_digests
 from dedup.verification import jaccard, overlaps, shingle_sets
 from dedup.windows import Tokens
@@ -32,18 +33,19 @@ from dedup.windows import Tokens
 KEEP = ("first", "longest")
 REASONS = ("dedup.urls", "dedup.exact", "dedup.minhash")
 
+Strings: TypeAlias = pa.Array | pa.ChunkedArray | Sequence[str | None]
+
+_FINEWEB = MinHashSettings()
+
 _DOCUMENTS_PER_FILE = 10_000  # whose texts and band keys are in memory once more
 _MATCHING_BYTES = 2**30
 
 
 def dedup_texts(
-    texts: pa.Array | pa.ChunkedArray | Sequence[str | None],
-    urls: pa.Array | pa.ChunkedArray | Sequence[str | None] | None = None,
+    texts: Strings,
+    urls: Strings | None = None,
     *,
-    bands: int = 14,
-    rows: int = 8,
-    ngram: int = 5,
-    seed: int = 1,
+    minhash: MinHashSettings = _FINEWEB,
     keep: str = "first",
     verify: bool = False,
     min_jaccard: float = 0.75,
@@ -57,56 +59,68 @@ def dedup_texts(
     "longest" in UTF-8 bytes stays. `verify`: near-duplicates must have `min_jaccard` as well, by their shingles;
     `max_bucket_documents`: see `dedup.pairs`.
 
-    With `substring` (`dedup.substring.SubstringSettings`) there are two more columns, null where an earlier step removed the
-    text: `duplicate_spans` (list<corpus.schema.BYTE_SPAN>), and `text` after the action. A text that this step drops has
-    reason "dedup.substring", and no `duplicate_of`.
+    With `substring` there are two more columns, null where an earlier step removed the text: `duplicate_spans`
+    (list<corpus.schema.BYTE_SPAN>), and `text` after the action. A text that this step drops has reason "dedup.substring", and
+    no `duplicate_of`. Both `minhash` and `substring` compare words, or tokens where they have a `tokenizer`, such as
+    `pipeline.tokens.Tokenizer.load("gpt2")`.
 
     Band keys are exchanged through a temporary folder, so memory is the texts, about
     100 bytes for each, and at most some 1.5 GB more; to verify, 30 bytes a word of texts that share a band besides.
     ConfigError for a value out of range, InputError if there are not as many URLs as texts.
     """
-    settings = MinHashSettings(bands, rows, ngram, seed)
+    if keep not in KEEP:
+        raise ConfigError(f"keep is {keep!r}: give one of {', '.join(KEEP)}")
     if not 0 < min_jaccard <= 1:
         raise ConfigError(f"min_jaccard is {min_jaccard}: give a number above 0 and up to 1")
     if max_bucket_documents < 2:
         raise ConfigError(f"max_bucket_documents is {max_bucket_documents}: give 2 or more")
     documents = Texts.of(_column(texts))
-    if keep not in KEEP:
-        raise ConfigError(f"keep is {keep!r}: give one of {', '.join(KEEP)}")
     lengths = documents.byte_lengths.astype(np.float64)
     survivors = Survivors(lengths if keep == "longest" else np.zeros_like(lengths))
-
     if urls is not None:
-        url_column = _column(urls)
-        if len(url_column) != len(documents):
-            raise InputError(
-                f"{len(url_column)} urls for {len(documents)} texts: give one for each, null where none is known"
-            )
-        survivors.remove(0, group_equal(url_digests(url_column)))
+        survivors.remove(0, group_equal(url_digests(_one_each(urls, len(documents)))))
     digests, _ = text_digests(documents)
     survivors.remove(1, group_equal(digests[survivors.left]))
-    pairs = _candidates(documents, survivors.left, settings, max_bucket_documents)
+    pairs = _candidates(documents, survivors.left, minhash, max_bucket_documents)
     if verify:
-        pairs = pairs.where(_exact_jaccard(documents, pairs, settings) >= np.float32(min_jaccard))
+        pairs = pairs.where(_exact_jaccard(documents, pairs, minhash) >= np.float32(min_jaccard))
     near = clusters(len(documents), [np.stack([pairs.left, pairs.right], axis=1)])
     survivors.remove(2, np.searchsorted(survivors.left, near[survivors.left]))
+    verdicts = _verdicts(survivors)
+    return verdicts if substring is None else _with_spans(verdicts, documents, survivors.left, substring)
 
+
+def _verdicts(survivors: Survivors) -> pa.Table:
     stays = survivors.removed_by < 0
-    columns = {
-        "duplicate_of": pa.array(survivors.kept, mask=stays),
-        "reason": pa.array(REASONS).take(pa.array(survivors.removed_by, mask=stays)),
-        "cluster_size": survivors.cluster_sizes(),
-    }
-    if substring is not None:
-        made = _without_spans(documents, survivors.left, substring)
-        of_left = made.take(pa.array(np.cumsum(stays) - 1, mask=~stays))
-        columns["reason"] = pc.if_else(pc.fill_null(of_left["dropped"], False), "dedup.substring", columns["reason"])
-        columns |= {"duplicate_spans": of_left["spans"], "text": of_left["text"]}
-    return pa.table(columns)
+    return pa.table(
+        {
+            "duplicate_of": pa.array(survivors.kept, mask=stays),
+            "reason": pa.array(REASONS).take(pa.array(survivors.removed_by, mask=stays)),
+            "cluster_size": survivors.cluster_sizes(),
+        }
+    )
 
 
-def _column(values: pa.Array | pa.ChunkedArray | Sequence[str | None]) -> pa.Array | pa.ChunkedArray:
+def _with_spans(verdicts: pa.Table, documents: Texts, left: NDArray[np.int64], settings: SubstringSettings) -> pa.Table:
+    """The verdicts with those of exact substrings among the texts `left`."""
+    made = _without_spans(documents, left, settings)
+    gone = np.ones(len(documents), np.bool_)
+    gone[left] = False
+    made = made.take(pa.array(np.cumsum(~gone) - 1, mask=gone))
+    reason = pc.if_else(pc.fill_null(made["dropped"], False), "dedup.substring", verdicts["reason"])
+    verdicts = verdicts.set_column(1, "reason", reason)
+    return verdicts.append_column("duplicate_spans", made["spans"]).append_column("text", made["text"])
+
+
+def _column(values: Strings) -> pa.Array | pa.ChunkedArray:
     return values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, pa.large_string())
+
+
+def _one_each(urls: Strings, n_texts: int) -> pa.Array | pa.ChunkedArray:
+    column = _column(urls)
+    if len(column) != n_texts:
+        raise InputError(f"{len(column)} urls for {n_texts} texts: give one for each, null where none is known")
+    return column
 
 
 def _candidates(
@@ -146,8 +160,8 @@ def _without_spans(documents: Texts, left: NDArray[np.int64], settings: Substrin
 
     def read(rows: NDArray[np.uint32] | None) -> Iterator[Tokens]:
         for part, texts in parts(every if rows is None else rows):
-            tokens = tokens_of(texts)
-            yield Tokens(part, tokens.first, tokens.hashes)
+            values, first = token_values(texts, settings.tokenizer)
+            yield Tokens(part, first, values)
 
     every = np.arange(len(left), dtype=np.uint32)
     n_ranges = key_ranges(int(documents.byte_lengths.sum()), _MATCHING_BYTES)  # no token has less than a byte
@@ -156,7 +170,7 @@ def _without_spans(documents: Texts, left: NDArray[np.int64], settings: Substrin
     schema = pa.schema([("dropped", pa.bool_()), ("spans", pa.list_(BYTE_SPAN)), ("text", pa.large_string())])
     batches = []
     for part, texts in parts(every):
-        found = byte_spans(texts, part, runs.of(part))
+        found = byte_spans(texts, part, runs.of(part), settings.tokenizer)
         made = apply_action(texts, found, settings)
         columns = [pa.array(made.dropped), found.as_column(), made.text]
         batches.append(pa.RecordBatch.from_arrays(columns, schema=schema))

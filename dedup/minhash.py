@@ -33,7 +33,7 @@ from corpus.text import Texts
 from corpus.unicode import UNICODE_VERSION
 from corpus.words import SCRATCH_BYTES, normalised_words
 from dedup.sketch import MAX_PLACES, sketches
-from dedup.units import Tokenizer, token_hashes
+from dedup.units import Tokenizer, normalised_token_hashes, unit_of
 
 OUTPUT_VERSION = 1
 """Raised when the words, the shingles or the keys of a text change: older band files are then refused."""
@@ -91,14 +91,13 @@ class MinHashSettings:
 
     def identity(self) -> dict[str, int | str]:
         """All that band keys depend on: keys of different identity must never be compared."""
-        unit = "words" if self.tokenizer is None else " ".join(self.tokenizer.identity.values())
         return {
             "bands": self.bands,
             "rows": self.rows,
             "ngram": self.ngram,
             "seed": self.seed,
             "scheme": self.scheme,
-            "unit": unit,
+            "unit": unit_of(self.tokenizer),
             "output_version": OUTPUT_VERSION,
             "unicode": UNICODE_VERSION,
         }
@@ -170,7 +169,7 @@ def shingles(texts: Texts, settings: MinHashSettings) -> tuple[NDArray[np.uint32
         room = np.empty(int(texts.byte_lengths.sum()), np.uint32)  # a word has a byte; what is not used costs no memory
         _shingles(texts.data, texts.offsets, texts.longest, settings.ngram, room, offsets)
     else:
-        units, unit_offsets = token_hashes(texts, settings.tokenizer)
+        units, unit_offsets = normalised_token_hashes(texts, settings.tokenizer)
         room = np.empty(len(units), np.uint32)
         _shingles_of_units(units, unit_offsets, settings.ngram, room, offsets)
     return room[: offsets[-1]], offsets
@@ -207,12 +206,6 @@ def _signatures(
 def signatures(texts: Texts, settings: MinHashSettings) -> NDArray[np.uint32]:
     """uint32[n, bands · rows]: the signature of each text; 36 kB a document at 450 × 20, so keys are stored, not these."""
     return _signatures(*shingles(texts, settings), settings)
-
-
-def estimated_jaccard(left: NDArray[np.uint32], right: NDArray[np.uint32]) -> NDArray[np.float64]:
-    """float64[n]: the share of equal places of two signatures[n, k]; its standard error is at most √(s (1 − s) / k)."""
-    result: NDArray[np.float64] = (left == right).mean(axis=-1)
-    return result
 
 
 @kernel(types.void(types.uint32[:, ::1], types.int64, types.uint64[:, :]))

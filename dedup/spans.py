@@ -8,8 +8,10 @@ The actions of RefinedWeb (appendix G.3.2), and `cut_later`:
     drop_partial  a document with more than `max_duplicate_fraction` of its bytes in spans is dropped
     drop_any      a document with a span is dropped
 
-Exactly the span is cut, from its first token to its last: white space on both sides stays. A document is dropped, too, if
-fewer than `min_characters_left` characters lie outside of what was cut or masked.
+Exactly the span is cut, from its first token to its last: white space on both sides stays where it is in no token. A tokenizer's
+token may be a part of a character: only characters that lie in the span whole are cut, so that nothing goes that its copy
+does not have, and what is left is valid UTF-8. A document is dropped, too, if fewer than `min_characters_left` characters
+lie outside of what was cut or masked.
 
 `cut_later` keeps a token that is in the first occurrence of any repeated window, so every repeated window is left once and
 whole, also where copies overlap (of 200 times the same word the first 50 stay). It may leave more than is needed: where
@@ -29,8 +31,8 @@ from corpus.kernels import BYTES, OFFSETS, kernel
 from corpus.schema import BYTE_SPAN
 from corpus.simd import copy_bytes
 from corpus.text import Texts
-from corpus.tokens import tokens_of
 from dedup.substring import SubstringSettings
+from dedup.units import Tokenizer, token_spans
 from dedup.windows import Runs
 
 
@@ -52,15 +54,17 @@ class Spans(NamedTuple):
         return pa.ListArray.from_arrays(self.first.astype(np.int32), spans)
 
 
-def byte_spans(texts: Texts, rows: NDArray[np.uint32], runs: Runs) -> Spans:
+def byte_spans(texts: Texts, rows: NDArray[np.uint32], runs: Runs, tokenizer: Tokenizer | None = None) -> Spans:
     """Runs of tokens as spans of bytes of the texts at `rows` (ascending), in which all runs lie."""
     has_run, of_text = np.unique(runs.rows, return_inverse=True)
-    tokens = tokens_of(Texts(texts.column.filter(pa.array(np.isin(rows, has_run)))))
-    base = tokens.first[of_text]
+    first, starts, ends = token_spans(Texts(texts.column.filter(pa.array(np.isin(rows, has_run)))), tokenizer)
+    base = first[of_text]
+    span_starts = starts[base + runs.starts].astype(np.int64)
+    span_ends = ends[base + runs.stops - 1].astype(np.int64)
     return Spans(
         np.append(np.searchsorted(runs.rows, rows), len(runs.rows)),
-        tokens.starts[base + runs.starts].astype(np.int64),
-        tokens.ends[base + runs.stops - 1].astype(np.int64),
+        span_starts,
+        np.maximum(span_starts, span_ends),  # a few tokens may be less than a character
     )
 
 

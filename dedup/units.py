@@ -1,10 +1,15 @@
-"""What near-duplicates are made of: words by default, or the ids of a tokenizer.
+"""What is compared: the units of near-duplicates and of exact substrings, by default words, or a tokenizer's tokens.
 
-RefinedWeb (appendix G.3.1) shingles GPT-2's tokens of the normalised text, FineWeb words. Both look at the normalised words
-of `corpus.words`; a tokenizer gets them as text, one space between two. So a text without words has no tokens either.
+Near-duplicates are compared by the normalised words of `corpus.words`; a tokenizer gets them as text, one space between two. So a
+text without words has no tokens either. Exact substrings are compared by the tokens of the text as it is: those of
+`corpus.tokens` (words and punctuation marks), or a tokenizer's. RefinedWeb (appendices G.3.1 and G.3.2) takes GPT-2's tokens
+for both, FineWeb words for its near-duplicates.
 
-Words are found and shingled in one kernel at 200 MB/s. tiktoken makes 14 MB/s of normalised text, `tokenizers` 3: beside
-that everything else is small, and band keys of GPT-2's tokens come at 0.93 times tiktoken's speed (14 × 8).
+GPT-2's tokens depend on what is around them: the space before a word is part of it, and "word" is another token behind a line
+feed. So of a copy in other surroundings the first or the last tokens may differ and be left, as with the paper's own code.
+
+Words are found and shingled in one kernel at 200 MB/s; a tokenizer is slower than all that follows: `pipeline.gpt2` makes 80 MB/s
+of normalised text, `tokenizers` 3.
 """
 
 from collections.abc import Mapping
@@ -17,16 +22,31 @@ from numpy.typing import NDArray
 from corpus.hashing import mix
 from corpus.kernels import kernel
 from corpus.text import Texts
+from corpus.tokens import tokens_of
 from corpus.words import normalised_texts
+
+Ids = NDArray[np.int32]
+Offsets = NDArray[np.int64]
 
 
 class Tokenizer(Protocol):
-    """`identity`: what decides the ids. `encode`: (ids int32[m], offsets int64[n + 1]) of n texts."""
+    """`identity`: what decides the ids.
+
+    `encode`: (ids[m], offsets[n + 1]) of n texts. `encode_with_spans`: (ids, offsets, starts, ends), the last two int32[m], bytes
+    from the text's first: of each token the characters that are in no other; where it has none, it ends before it starts.
+    """
 
     @property
     def identity(self) -> Mapping[str, str]: ...
 
-    def encode(self, texts: Texts) -> tuple[NDArray[np.int32], NDArray[np.int64]]: ...
+    def encode(self, texts: Texts) -> tuple[Ids, Offsets]: ...
+
+    def encode_with_spans(self, texts: Texts) -> tuple[Ids, Offsets, NDArray[np.int32], NDArray[np.int32]]: ...
+
+
+def unit_of(tokenizer: Tokenizer | None) -> str:
+    """What is compared, for the identity of keys."""
+    return "words" if tokenizer is None else " ".join(tokenizer.identity.values())
 
 
 @kernel(types.void(types.Array(types.int32, 1, "C", readonly=True), types.uint64[::1]))
@@ -35,9 +55,27 @@ def _hashes(ids, hashes):
         hashes[i] = mix(np.uint64(ids[i]) + np.uint64(1))  # not 0, which a sum of hashes would not notice
 
 
-def token_hashes(texts: Texts, tokenizer: Tokenizer) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def normalised_token_hashes(texts: Texts, tokenizer: Tokenizer) -> tuple[NDArray[np.uint64], Offsets]:
     """(uint64[m], int64[n + 1]): a hash for each token of the normalised texts, and where each text's begin."""
     ids, offsets = tokenizer.encode(normalised_texts(texts))
     hashes = np.empty(len(ids), np.uint64)
     _hashes(ids, hashes)
     return hashes, offsets
+
+
+def token_values(texts: Texts, tokenizer: Tokenizer | None) -> tuple[NDArray[np.uint64], Offsets]:
+    """(uint64[m], int64[n + 1]): a number for each token of the texts, equal where tokens are, and where each text's begin."""
+    if tokenizer is None:
+        tokens = tokens_of(texts)
+        return tokens.hashes, tokens.first
+    ids, offsets = tokenizer.encode(texts)
+    return ids.astype(np.uint64), offsets
+
+
+def token_spans(texts: Texts, tokenizer: Tokenizer | None) -> tuple[Offsets, NDArray[np.int32], NDArray[np.int32]]:
+    """(offsets, starts, ends): where these tokens lie, as `encode_with_spans` says."""
+    if tokenizer is None:
+        tokens = tokens_of(texts)
+        return tokens.first, tokens.starts, tokens.ends
+    _, offsets, starts, ends = tokenizer.encode_with_spans(texts)
+    return offsets, starts, ends

@@ -1,12 +1,12 @@
-"""How many GPT-2 tokens a text has, at the speed of a scan.
+"""GPT-2's tokens at the speed of a scan.
 
 A byte-level BPE first splits a text into pieces (words with the space before them, numbers, punctuation, white space), then
-each piece into tokens. Most pieces of a text occurred before, so the number of tokens of each is kept in a table, and only for
-new ones are bytes merged; a very long piece goes to tiktoken. The counts are tiktoken's, whatever the table holds.
+each piece into tokens. Most pieces of a text occurred before, so the tokens of each are kept in a table, and only of new ones
+are bytes merged; a very long piece goes to tiktoken. The tokens are tiktoken's, whatever the table holds.
 
 Pieces are those of GPT-2's pattern (Radford et al. 2019, `encoder.py`); `\\s+(?!\\S)` is limited to MAX_SPACES characters, as
 tiktoken's regex engine panics on a longer run than a million. Letters and numbers are those of Unicode 15.1 (`corpus.unicode`):
-text in scripts that are newer may count a token more or less.
+text in scripts that are newer may have other tokens.
 
 On English text 7 times as fast as tiktoken by itself while the table fills, 11 times once it has.
 """
@@ -27,12 +27,16 @@ PATTERN = rf"'(?:[sdmt]|ll|ve|re)| ?\p{{L}}++| ?\p{{N}}++| ?[^\s\p{{L}}\p{{N}}]+
 _OTHER, _LETTER, _NUMBER, _SPACE = range(4)
 _QUOTE, _BLANK = ord("'"), ord(" ")
 _SLOTS = 1 << 20  # 12 MB
+_SEVERAL = 4  # tokens of pieces of several, for each slot: 16 MB
 _LONG = 512  # bytes of a piece: merging takes the square of them
 _NONE = np.int32(2**31 - 1)
 
 Table = tuple[NDArray[np.uint64], NDArray[np.int32]]
 """Open addressing by the hash of some bytes: keys (0 = free) and values."""
 _TABLE = types.Tuple((types.uint64[::1], types.int32[::1]))
+_KNOWN = types.Tuple((types.uint64[::1], types.int32[::1], types.int32[::1]))
+"""The table of pieces. A value is the piece's one token, or ~i of several: their number and they themselves, from the last
+array's index i on."""
 
 
 def _ascii_class(character: str) -> int:
@@ -148,9 +152,14 @@ def _rank(data, start, end, tokens):
 
 
 @helper
-def _merge(data, start, end, tokens, parts, pairs):
-    """How many tokens the piece data[start:end] has: the pair of neighbours of the lowest rank becomes one, again and again."""
-    if _rank(data, start, end, tokens) != _NONE:
+def _merge(data, start, end, tokens, parts, pairs, ids, n_ids):
+    """Write the tokens of the piece data[start:end] to `ids` from `n_ids` on; returns how many they are.
+
+    The pair of neighbours of the lowest rank becomes one, again and again.
+    """
+    whole = _rank(data, start, end, tokens)
+    if whole != _NONE:
+        ids[n_ids] = whole
         return 1
     n = end - start
     for i in range(n + 1):
@@ -173,49 +182,79 @@ def _merge(data, start, end, tokens, parts, pairs):
             pairs[lowest] = _rank(data, parts[lowest], parts[lowest + 2], tokens)
         if lowest > 0:
             pairs[lowest - 1] = _rank(data, parts[lowest - 1], parts[lowest + 1], tokens)
+    for i in range(n):
+        ids[n_ids + i] = _rank(data, parts[i], parts[i + 1], tokens)
     return n
 
 
-@kernel(
-    types.UniTuple(types.int64, 2)(BYTES, OFFSETS, _TABLE, _TABLE, types.int64, types.int64[::1], types.int64[:, ::1])
-)
-def _count(data, offsets, tokens, known, n_known, counts, long_pieces):
-    """Add up the tokens of all pieces but the long ones in `counts`; those are rows (document, start, end) of `long_pieces`.
+@helper
+def _remember(slot, key, known, ids, first, n, room):
+    """Put the tokens ids[first] … ids[first + n - 1] of a piece into the table; where there is no room for them, it is full."""
+    keys, values, several = known
+    if n > 1 and room[1] <= n:
+        room[0] = 0
+    if room[0] == 0:
+        return
+    room[0] -= 1
+    keys[slot] = key
+    values[slot] = ids[first]
+    if n > 1:
+        at = len(several) - room[1]
+        room[1] -= n + 1
+        values[slot] = ~at
+        several[at] = n
+        for i in range(n):
+            several[at + 1 + i] = ids[first + i]
 
-    Returns (pieces in the table `known` now, long pieces).
+
+@kernel(
+    types.int64(
+        BYTES, OFFSETS, _TABLE, _KNOWN, types.int64[::1], types.int32[::1], types.int64[::1], types.int64[:, ::1]
+    )
+)  # fmt: skip
+def _encode(data, offsets, tokens, known, room, ids, id_offsets, long_pieces):
+    """Fill `ids` with the tokens of all pieces but the long ones; those are rows (document, index in `ids`, start, end) of
+    `long_pieces`, and their number is returned.
+
+    `room`: for how many pieces, and tokens of pieces of several, the table `known` has room.
     """
-    keys, values = known
+    keys, values, several = known
     mask = len(keys) - 1
     parts, pairs = np.empty(_LONG + 1, np.int64), np.empty(_LONG, np.int32)
-    n_long = 0
+    n = n_long = 0
+    id_offsets[0] = 0
     for document in range(len(offsets) - 1):
         at, end = offsets[document], offsets[document + 1]
-        total = 0
         while at < end:
             start = at
             at = _piece_end(data, start, end)
             slot, found = _slot(data, start, at, keys, mask)
-            if found:
-                total += values[slot]
+            if found and values[slot] >= 0:
+                ids[n] = values[slot]
+                n += 1
+            elif found:
+                first = ~values[slot]
+                for i in range(several[first]):
+                    ids[n + i] = several[first + 1 + i]
+                n += several[first]
             elif at - start > _LONG:
-                long_pieces[n_long, 0], long_pieces[n_long, 1], long_pieces[n_long, 2] = document, start, at
+                long_pieces[n_long, 0], long_pieces[n_long, 1] = document, n
+                long_pieces[n_long, 2], long_pieces[n_long, 3] = start, at
                 n_long += 1
             else:
-                n_tokens = _merge(data, start, at, tokens, parts, pairs)
-                total += n_tokens
-                if n_known < len(keys) // 4 * 3:
-                    keys[slot], values[slot] = _key(data, start, at), n_tokens
-                    n_known += 1
-        counts[document] = total
-    return n_known, n_long
+                n_tokens = _merge(data, start, at, tokens, parts, pairs, ids, n)
+                _remember(slot, _key(data, start, at), known, ids, n, n_tokens, room)
+                n += n_tokens
+        id_offsets[document + 1] = n
+    return n_long
 
 
 def _empty_table(n_slots: int) -> Table:
     return np.zeros(n_slots, np.uint64), np.zeros(n_slots, np.int32)
 
 
-class Gpt2Counter:
-    """Counts tokens as tiktoken does with these ranks and PATTERN."""
+class Gpt2Encoder:
+    """Encodes as tiktoken does with these ranks and PATTERN."""
 
     def __init__(self, encoding: tiktoken.Encoding, ranks: dict[bytes, int], n_slots: int = _SLOTS) -> None:
         """`n_slots`: of the table of pieces, a power of two. It is emptied between two batches when it is full."""
@@ -224,18 +263,33 @@ class Gpt2Counter:
         data = np.frombuffer(b"".join(ranks), np.uint8)
         offsets = np.concatenate([[0], np.cumsum([len(token) for token in ranks])])
         _fill(data, offsets, np.array(list(ranks.values())), *self._tokens)
-        self._known, self._n_known = _empty_table(n_slots), 0
+        self._n_slots = n_slots
+        self._forget()
 
-    def count(self, texts: Texts) -> NDArray[np.int32]:
-        """Tokens of each text, int32[n]."""
-        n_slots = len(self._known[0])
-        if self._n_known >= n_slots // 4 * 3:
-            self._known, self._n_known = _empty_table(n_slots), 0
-        counts = np.empty(len(texts), np.int64)
-        long_pieces = np.empty((int(texts.byte_lengths.sum()) // _LONG, 3), np.int64)
-        self._n_known, n_long = _count(
-            texts.data, texts.offsets, self._tokens, self._known, self._n_known, counts, long_pieces
+    def _forget(self) -> None:
+        self._known = (*_empty_table(self._n_slots), np.empty(_SEVERAL * self._n_slots, np.int32))
+        self._room = np.array([self._n_slots // 4 * 3, _SEVERAL * self._n_slots])
+
+    def encode(self, texts: Texts) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """(ids, offsets): the tokens of text i are ids[offsets[i]:offsets[i + 1]]."""
+        if self._room[0] == 0:
+            self._forget()
+        n_bytes = int(texts.byte_lengths.sum())
+        ids, offsets = np.empty(n_bytes, np.int32), np.empty(len(texts) + 1, np.int64)  # a token has a byte
+        long_pieces = np.empty((n_bytes // _LONG, 4), np.int64)
+        n_long = _encode(texts.data, texts.offsets, self._tokens, self._known, self._room, ids, offsets, long_pieces)
+        ids = ids[: offsets[-1]]
+        return self._with_long_pieces(texts, ids, offsets, long_pieces[:n_long]) if n_long else (ids, offsets)
+
+    def _with_long_pieces(
+        self, texts: Texts, ids: NDArray[np.int32], offsets: NDArray[np.int64], long_pieces: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        found = [
+            self._encoding.encode_ordinary(texts.data[start:end].tobytes().decode())
+            for start, end in long_pieces[:, 2:].tolist()
+        ]
+        lengths = [len(piece) for piece in found]
+        more = np.bincount(long_pieces[:, 0], lengths, len(texts)).astype(np.int64)
+        return np.insert(ids, np.repeat(long_pieces[:, 1], lengths), np.concatenate(found)), offsets + np.append(
+            0, np.cumsum(more)
         )
-        for document, start, end in long_pieces[:n_long].tolist():
-            counts[document] += len(self._encoding.encode_ordinary(texts.data[start:end].tobytes().decode()))
-        return counts.astype(np.int32)

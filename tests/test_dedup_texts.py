@@ -10,12 +10,14 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_substring import left_by_brute_force
 
 from corpus.errors import ConfigError, InputError
 from corpus.text import Texts
 from dedup import dedup_texts, library
 from dedup.minhash import MinHashSettings, band_keys, shingles
 from dedup.substring import SubstringSettings
+from pipeline.tokens import Tokenizer
 
 ARTICLE = " ".join(f"w{number * 7919 % 1009}" for number in range(200))
 NEARLY = ARTICLE + " and one more sentence at its end"
@@ -100,7 +102,7 @@ def by_hand(texts: list[str], minhash: MinHashSettings) -> list[int]:
 @given(st.lists(st.lists(st.sampled_from(["a", "b", "c", "d", "."]), max_size=9).map(" ".join), max_size=12))
 @settings(deadline=None)
 def test_what_stays_equals_a_dictionary_of_buckets(texts: list[str]) -> None:
-    found = verdicts(texts, bands=6, rows=2, ngram=2)
+    found = verdicts(texts, minhash=MinHashSettings(6, 2, 2))
     kept = [row if duplicate_of is None else duplicate_of for row, (duplicate_of, _, _) in enumerate(found)]
     assert kept == by_hand(texts, MinHashSettings(6, 2, 2))
     assert [size for _, _, size in found] == [kept.count(row) for row in kept]
@@ -109,10 +111,10 @@ def test_what_stays_equals_a_dictionary_of_buckets(texts: list[str]) -> None:
 def test_verdicts_do_not_depend_on_how_many_files_and_ranges_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(2)
     texts = [" ".join(random.choice(list("abcdefghijklmnopqrst"), 9)) for _ in range(300)]
-    in_one = dedup_texts(texts, bands=4, rows=2, ngram=2)
+    in_one = dedup_texts(texts, minhash=MinHashSettings(4, 2, 2))
     monkeypatch.setattr(library, "_DOCUMENTS_PER_FILE", 7)
     monkeypatch.setattr(library, "_MATCHING_BYTES", 10_000)
-    in_many = dedup_texts(pa.chunked_array([texts[:100], texts[100:]]), bands=4, rows=2, ngram=2)
+    in_many = dedup_texts(pa.chunked_array([texts[:100], texts[100:]]), minhash=MinHashSettings(4, 2, 2))
     assert in_many.equals(in_one)
     assert 50 < in_one["reason"].null_count < 250  # of 300: there is something to be wrong about
 
@@ -150,8 +152,8 @@ def test_all_near_duplicates_of_real_pages_are_found_and_verified_nothing_else(s
     for _ in range(10):  # as many as the longest chain of pairs
         for left, right in sorted(true_pairs):
             expected[[left, right]] = expected[[left, right]].min()
-    for bands, rows in ((14, 8), (450, 20)):
-        found = dedup_texts(texts, bands=bands, rows=rows, verify=True, min_jaccard=0.8)["duplicate_of"].to_pylist()
+    for minhash in (MinHashSettings(), MinHashSettings(450, 20, scheme="sketch")):
+        found = dedup_texts(texts, minhash=minhash, verify=True, min_jaccard=0.8)["duplicate_of"].to_pylist()
         assert [row if kept is None else kept for row, kept in enumerate(found)] == expected.tolist()
 
 
@@ -162,14 +164,14 @@ def test_an_unknown_policy_and_a_wrong_number_of_urls_are_errors() -> None:
         dedup_texts(["a", "b"], urls=["u"])
 
 
-NO_NEAR_DUPLICATES = {"bands": 1, "rows": 500}
+NO_NEAR_DUPLICATES = MinHashSettings(1, 500)
 
 
 def test_exact_substrings_are_looked_for_in_the_texts_that_stay() -> None:
     notice = "the same notice at the end of each page"
     texts = [f"Tides rise twice a day: {notice}", "ok", f"Lamps are lit at dusk; {notice}", "OK!", notice]
     settings = SubstringSettings(min_tokens=8, min_characters_left=2)
-    found = dedup_texts(texts, substring=settings, **NO_NEAR_DUPLICATES)
+    found = dedup_texts(texts, substring=settings, minhash=NO_NEAR_DUPLICATES)
     assert found["text"].to_pylist() == ["Tides rise twice a day: ", "ok", "Lamps are lit at dusk; ", None, ""]
     assert found["reason"].to_pylist() == [None, None, None, "dedup.exact", "dedup.substring"]
     assert found["duplicate_of"].to_pylist() == [None, None, None, 1, None]
@@ -178,12 +180,23 @@ def test_exact_substrings_are_looked_for_in_the_texts_that_stay() -> None:
     ]  # fmt: skip
 
 
+def test_tokens_of_a_tokenizer_are_compared_instead_of_words() -> None:
+    gpt2 = Tokenizer.load("gpt2")
+    notice = "the same notice at the end of each page 🙂"
+    texts = [f"Tides rise twice a day: {notice}", ARTICLE, f"Lamps are lit at dusk; {notice}", NEARLY]
+    minhash = MinHashSettings(scheme="sketch", tokenizer=gpt2)
+    found = dedup_texts(texts, minhash=minhash, substring=SubstringSettings(9, tokenizer=gpt2))
+    assert found["duplicate_of"].to_pylist() == [None, None, None, 1]
+    assert found["text"].to_pylist() == [*left_by_brute_force(texts[:3], 9), None]
+    assert found["text"].to_pylist()[0] == "Tides rise twice a day:"
+
+
 def test_substrings_do_not_depend_on_how_many_texts_are_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"{' '.join(f'{page}.{word}' for word in range(9))} {ARTICLE[page : page + 300]}" for page in range(7)]
     settings = SubstringSettings(10, "cut_later")
-    at_once = dedup_texts(texts, substring=settings, **NO_NEAR_DUPLICATES)
+    at_once = dedup_texts(texts, substring=settings, minhash=NO_NEAR_DUPLICATES)
     monkeypatch.setattr(library, "_DOCUMENTS_PER_FILE", 2)
-    assert dedup_texts(texts, substring=settings, **NO_NEAR_DUPLICATES).equals(at_once)
+    assert dedup_texts(texts, substring=settings, minhash=NO_NEAR_DUPLICATES).equals(at_once)
     assert [len(spans) for spans in at_once["duplicate_spans"].to_pylist()] == [0, 1, 1, 1, 1, 1, 1]
 
 

@@ -138,7 +138,13 @@ def test_the_ledger_names_the_closest_document_of_the_cluster_with_both_similari
 
 def test_the_library_gives_the_same_verdicts(ledgers) -> None:
     for is_verified, name in ((True, "verified"), (False, "not verified")):
-        table = dedup_texts(TEXTS, **LOOSE, verify=is_verified, min_jaccard=MIN_JACCARD, max_bucket_documents=99)
+        table = dedup_texts(
+            TEXTS,
+            minhash=MinHashSettings(**LOOSE),
+            verify=is_verified,
+            min_jaccard=MIN_JACCARD,
+            max_bucket_documents=99,
+        )
         assert table["duplicate_of"].to_pylist() == [row["duplicate_of"] for row in ledgers[name]]
 
 

@@ -1,4 +1,6 @@
-"""GPT-2's tokens counted by a kernel: what tiktoken counts, whatever the table of pieces holds."""
+"""GPT-2's tokens by a kernel: what tiktoken makes, whatever the table of pieces holds."""
+
+from itertools import pairwise
 
 import pytest
 import tiktoken
@@ -6,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.text import Texts
-from pipeline.gpt2 import Gpt2Counter
+from pipeline.gpt2 import Gpt2Encoder
 from pipeline.tokens import Tokenizer, _load_gpt2
 
 PIECES = st.lists(
@@ -23,33 +25,44 @@ def encoding() -> tiktoken.Encoding:
 
 
 @pytest.fixture(scope="module")
-def counter(encoding: tiktoken.Encoding) -> Gpt2Counter:
+def encoder(encoding: tiktoken.Encoding) -> Gpt2Encoder:
     """Its table has room for 48 pieces: it fills, is full, and is emptied."""
     ranks = {encoding.decode_single_token_bytes(rank): rank for rank in range(N_TOKENS)}
-    return Gpt2Counter(encoding, ranks, n_slots=64)
+    return Gpt2Encoder(encoding, ranks, n_slots=64)
+
+
+def encoded(encoder: Gpt2Encoder | Tokenizer, texts: list[str]) -> list[list[int]]:
+    ids, offsets = encoder.encode(Texts.of(texts))
+    return [ids[start:end].tolist() for start, end in pairwise(offsets)]
 
 
 @given(st.lists(PIECES | st.text(st.characters(exclude_categories=["Cs", "Cn"])), min_size=1, max_size=5))
-def test_counts_are_tiktokens_with_a_table_that_is_always_full(
-    encoding: tiktoken.Encoding, counter: Gpt2Counter, texts: list[str]
+def test_tokens_are_tiktokens_with_a_table_that_is_always_full(
+    encoding: tiktoken.Encoding, encoder: Gpt2Encoder, texts: list[str]
 ) -> None:
-    expected = [len(encoding.encode_ordinary(text)) for text in texts]
-    assert counter.count(Texts.of(texts)).tolist() == expected
-    assert Tokenizer.load("gpt2").count(Texts.of(texts)).tolist() == expected
+    expected = [encoding.encode_ordinary(text) for text in texts]
+    assert encoded(encoder, texts) == expected
+    assert encoded(Tokenizer.load("gpt2"), texts) == expected
+    assert Tokenizer.load("gpt2").count(Texts.of(texts)).tolist() == [len(ids) for ids in expected]
+
+
+def test_pieces_of_many_tokens_fill_the_table_too(encoding: tiktoken.Encoding, encoder: Gpt2Encoder) -> None:
+    texts = [f"{number:0400d}" for number in range(20)]  # of 64 · 4 tokens there is room for
+    for _ in range(3):
+        assert encoded(encoder, texts) == [encoding.encode_ordinary(text) for text in texts]
 
 
 @pytest.mark.parametrize("n_bytes", [511, 512, 513, 5000])
-def test_a_long_piece_is_counted_like_a_short_one(
-    encoding: tiktoken.Encoding, counter: Gpt2Counter, n_bytes: int
+def test_a_long_piece_has_its_tokens_where_it_stands(
+    encoding: tiktoken.Encoding, encoder: Gpt2Encoder, n_bytes: int
 ) -> None:
     word = ("internationalisation" * 300)[:n_bytes]
-    texts = [f"{word} {word}\n", word]
-    assert counter.count(Texts.of(texts)).tolist() == [len(encoding.encode_ordinary(text)) for text in texts]
+    texts = [f"one {word} two {word}{word}\n", "", word, "short", f"{word}."]
+    assert encoded(encoder, texts) == [encoding.encode_ordinary(text) for text in texts]
 
 
 def test_every_token_of_the_vocabulary_is_known(encoding: tiktoken.Encoding) -> None:
     tokens = [encoding.decode_single_token_bytes(rank) for rank in range(N_TOKENS)]
     readable = [token.decode() for token in tokens if len(token.decode("utf-8", "ignore").encode()) == len(token)]
     assert len(readable) > 49_000
-    found = Tokenizer.load("gpt2").count(Texts.of(readable))
-    assert found.tolist() == [len(encoding.encode_ordinary(token)) for token in readable]
+    assert encoded(Tokenizer.load("gpt2"), readable) == [encoding.encode_ordinary(token) for token in readable]

@@ -19,7 +19,9 @@ from dedup import occurrences
 from dedup.occurrences import FIRST, LATER, ONCE, Keys, count_occurrences, write_keys
 from dedup.spans import Spans, apply_action, byte_spans, cut
 from dedup.substring import ACTIONS, Shard, SubstringSettings, find_spans
+from dedup.units import token_values
 from dedup.windows import Tokens, minimizers
+from pipeline.tokens import Tokenizer, _load_gpt2
 
 Document = tuple[int, ...]
 Corpus = list[list[Document]]  # of each shard the documents, of each document the tokens
@@ -244,16 +246,91 @@ def test_spans_of_texts_end_where_tokens_do(documents, min_tokens) -> None:
     assert spans.total_bytes().tolist() == lengths
 
 
-def spans_of(texts: Texts, min_tokens: int) -> Spans:
-    tokens = tokens_of(texts)
+def spans_of(texts: Texts, min_tokens: int, tokenizer: Tokenizer | None = None) -> Spans:
+    values, first = token_values(texts, tokenizer)
     rows = np.arange(len(texts), dtype=np.uint32)
 
     def read(wanted: np.ndarray | None) -> Iterable[Tokens]:
-        yield Tokens(rows, tokens.first, tokens.hashes)
+        yield Tokens(rows, first, values)
 
     with TemporaryDirectory() as folder:
         (runs,) = find_spans([read], SubstringSettings(min_tokens), Path(folder))
-    return byte_spans(texts, rows, runs)
+    return byte_spans(texts, rows, runs, tokenizer)
+
+
+# a tokenizer's tokens
+
+
+def left_by_brute_force(documents: list[str], min_tokens: int) -> list[str]:
+    """What is left of each text without the characters that lie in a repeated span of GPT-2's tokens whole."""
+    encoding = _load_gpt2().encoding
+    tokens = [tuple(encoding.encode_ordinary(text)) for text in documents]
+    spans = by_brute_force([tokens], min_tokens, False)
+    result = []
+    for row, text in enumerate(documents):
+        ends = np.cumsum([0, *(len(encoding.decode_single_token_bytes(token)) for token in tokens[row])])
+        gone = [range(ends[start], ends[stop]) for _, of, start, stop in spans if of == row]
+        left, at = "", 0
+        for character in text:
+            bytes_of_it = {at, at + len(character.encode()) - 1}  # the first and the last
+            left += "" if any(bytes_of_it <= set(span) for span in gone) else character
+            at = max(bytes_of_it) + 1
+        result.append(left)
+    return result
+
+
+SHARED_BYTES = ["🙂", "🙃", "😂🙂", "日本語", "本日", "語", "é", "©", "क्षि", "\u0301", " 🙂", "ệ", "ế"]
+ASCII_PARTS = [
+    " the",
+    "the",
+    "\n",
+    "\n\n",
+    "  ",
+    ".",
+    " a b c d e f g h i j",
+    "aaaaaaaa" * 4,
+    "ab ab ab ab ab ab",
+    "'s",
+    "12",
+]
+NOTICES = ["We use cookies 🍪 here.", "cookies 🍪 here. 日本", "🍪🍪🍪🍪🍪🍪🍪🍪"]
+TOKEN_TEXTS = st.lists(
+    st.lists(st.sampled_from([*SHARED_BYTES, *ASCII_PARTS, *NOTICES]) | st.text(max_size=3), max_size=10).map("".join),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(TOKEN_TEXTS, st.sampled_from([1, 2, 3, 7]))
+@example(["x 日本", "y 日本"], 2)
+@example(["a🙂", "b😂", "c🙂🙂"], 1)
+@example(["aé", "b©"], 1)
+def test_of_a_span_of_gpt_2s_tokens_the_whole_characters_are_cut(documents: list[str], min_tokens: int) -> None:
+    texts = Texts.of(documents)
+    spans = spans_of(texts, min_tokens, Tokenizer.load("gpt2"))
+    left = cut(texts, spans)
+    left.validate(full=True)
+    assert left.to_pylist() == left_by_brute_force(documents, min_tokens)
+    for text, of_text in zip(documents, spans.as_column().to_pylist(), strict=True):
+        for span in of_text:
+            text.encode()[span["start"] : span["end"]].decode()
+
+
+def test_a_copy_in_other_surroundings_may_keep_its_first_token() -> None:
+    notice = " ".join(f"word{number}" for number in range(30))
+    documents = [f"One page. {notice}", f"Another\n{notice}"]
+    spans = spans_of(Texts.of(documents), 50, Tokenizer.load("gpt2"))
+    left = cut(Texts.of(documents), spans).to_pylist()
+    assert left == left_by_brute_force(documents, 50) == ["One page. word", "Another\nword"]
+
+
+def test_keys_of_words_and_of_a_tokenizer_are_never_counted_together() -> None:
+    words, tokens = SubstringSettings(), SubstringSettings(tokenizer=Tokenizer.load("gpt2"))
+    assert words.identity("windows")["unit"] == "words"
+    assert str(tokens.identity("windows")["unit"]).startswith("gpt2 196139668be6")
+
+
+# actions
 
 
 COPY = "We use cookies to make this site better for you."

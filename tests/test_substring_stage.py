@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import digests, run
+from test_substring import left_by_brute_force
 
 from pipeline.config import resolve
 from pipeline.report.explain import entry_lines, explain
@@ -138,3 +139,11 @@ def test_documents_without_a_text_stay_as_they_are(tmp_path: Path) -> None:
     documents, ledger = deduplicated(tmp_path)
     assert documents["text"].to_pylist() == [f"{own(0)} ", None, f" {own(1)}"]
     assert [len(spans) for spans in ledger["duplicate_spans"].to_pylist()] == [1, 0, 1]
+
+
+def test_spans_of_the_configured_tokenizers_tokens_are_cut(tmp_path: Path) -> None:
+    documents, ledger = deduplicated(tmp_path, "dedup.unit=tokens", "dedup.methods=[substring]", "dedup.memory=10kB")
+    left = left_by_brute_force(TEXTS, 50)
+    assert documents["text"].to_pylist() == [text for text in left if len(text) >= 20]
+    assert ledger["reason"].to_pylist() == [None if len(text) >= 20 else "dedup.substring" for text in left]
+    assert SHORT not in left[1]  # 49 words, of more tokens

@@ -16,7 +16,7 @@ from corpus.errors import IntegrityError
 from corpus.text import Texts
 from dedup.bands import match_range, write_bands
 from dedup.minhash import SCHEMES, MinHashSettings, band_keys, shingles
-from dedup.units import token_hashes
+from dedup.units import normalised_token_hashes
 from pipeline.config import Recipe, resolve
 from pipeline.tokens import Tokenizer, _load_gpt2
 
@@ -65,7 +65,7 @@ def test_a_token_has_one_hash_whatever_tokenizer_it_is_of() -> None:
             rows = [text.split() for text in texts.column.to_pylist()]
             return np.array([int(word) for row in rows for word in row], np.int32), np.cumsum([0, *map(len, rows)])
 
-    hashes, offsets = token_hashes(Texts.of(["0 7 200000", "", "7"]), Numbers())
+    hashes, offsets = normalised_token_hashes(Texts.of(["0 7 200000", "", "7"]), Numbers())
     assert hashes.tolist() == [mixed(1), mixed(8), mixed(200001), mixed(8)]
     assert offsets.tolist() == [0, 3, 3, 4]
 

@@ -25,9 +25,13 @@ _PAIRS_AT_ONCE = 2**20  # a row group of pairs, and of each file of overlaps
 _CAPPED, _WORDS = "capped_buckets", "candidate_words"
 
 
+def tokenizer_of_unit(plan: Plan) -> Tokenizer | None:
+    """None where words are compared."""
+    return Tokenizer.load(plan.tokenizer) if plan.section["unit"] == "tokens" else None
+
+
 def minhash_settings(plan: Plan) -> MinHashSettings:
-    tokenizer = Tokenizer.load(plan.tokenizer) if plan.section["unit"] == "tokens" else None
-    return MinHashSettings(**plan.section["minhash"], tokenizer=tokenizer)
+    return MinHashSettings(**plan.section["minhash"], tokenizer=tokenizer_of_unit(plan))
 
 
 # bands and edges

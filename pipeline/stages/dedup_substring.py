@@ -19,21 +19,23 @@ from numpy.typing import NDArray
 from corpus import storage
 from corpus.schema import SUBSTRING_LEDGER
 from corpus.text import Texts
-from corpus.tokens import tokens_of
 from dedup.occurrences import ranges_for
 from dedup.spans import apply_action, byte_spans
 from dedup.substring import Exchange, SubstringSettings, minimizer_parts, read_places, window_parts
+from dedup.units import token_values
 from dedup.windows import Runs, Tokens, covered, minimizer_distance
 from pipeline.outcome import batches_of
 from pipeline.stage_run import StageRun
+from pipeline.stages.dedup_pairs import tokenizer_of_unit
 from pipeline.stages.dedup_shards import read_shard, scope_marks
 from pipeline.steps import Made, Plan, Step
 
-_TOKEN_BYTES = 3  # of text, on average: 5 in English, 3 in Chinese
+_TOKEN_BYTES = {"words": 3, "tokens": 1}
+"""Of text, on average or less: of words and marks 5 in English and 3 in Chinese; of a tokenizer's it may be 1 in any script."""
 
 
 def substring_settings(plan: Plan) -> SubstringSettings:
-    return SubstringSettings(**plan.section["substring"])
+    return SubstringSettings(**plan.section["substring"], tokenizer=tokenizer_of_unit(plan))
 
 
 def _exchange(plan: Plan, keys: str) -> Exchange:
@@ -42,14 +44,14 @@ def _exchange(plan: Plan, keys: str) -> Exchange:
 
 def _tokens(plan: Plan, shard: int, chosen: NDArray[np.bool_]) -> Iterator[Tokens]:
     """The tokens of these rows of a shard."""
+    tokenizer = tokenizer_of_unit(plan)
     for source_rows, batch in batches_of(plan, shard):
         rows = source_rows.to_numpy()
         mine = chosen[rows]
-        tokens = tokens_of(Texts.of(batch.column("text").filter(pa.array(mine))))
-        hashes = tokens.hashes
+        values, first = token_values(Texts.of(batch.column("text").filter(pa.array(mine))), tokenizer)
         if plan.section["scope"] == "dump":
-            hashes = hashes ^ np.repeat(scope_marks(batch.column("dump"))[mine], np.diff(tokens.first))
-        yield Tokens(rows[mine].astype(np.uint32), tokens.first, hashes)
+            values = values ^ np.repeat(scope_marks(batch.column("dump"))[mine], np.diff(first))
+        yield Tokens(rows[mine].astype(np.uint32), first, values)
 
 
 def write_minimizers(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
@@ -103,7 +105,7 @@ WINDOW_REPLIES = Step("window_replies", ("window_replies",), count_windows)
 def prepare(run: StageRun, text_bytes: int) -> None:
     """All steps before spans are known. `text_bytes`: of all documents, which bounds the minimizers."""
     distance = minimizer_distance(run.plan.section["substring"]["min_tokens"])
-    _round(run, MINIMIZERS, MINIMIZER_REPLIES, round(text_bytes / _TOKEN_BYTES / distance))
+    _round(run, MINIMIZERS, MINIMIZER_REPLIES, round(text_bytes / _TOKEN_BYTES[run.plan.section["unit"]] / distance))
     receipts = run.folder.receipts("minimizers").values()
     n_minimizers = sum(receipt.outputs["minimizer_places"]["rows"] for receipt in receipts)
     _round(run, WINDOWS, WINDOW_REPLIES, round(n_minimizers * distance))
@@ -128,7 +130,7 @@ def apply_spans(
 ) -> tuple[pa.RecordBatch, NDArray[np.bool_], dict[str, pa.Array]]:
     """(the documents after the action, which are dropped, the ledger's columns)."""
     texts = Texts.of(batch.column("text"))
-    spans = byte_spans(texts, rows, runs)
+    spans = byte_spans(texts, rows, runs, settings.tokenizer)
     made = apply_action(texts, spans, settings)
     share = spans.total_bytes() / np.maximum(texts.byte_lengths, 1)
     measured = [spans.as_column(), pa.array(share, pa.float32())]
