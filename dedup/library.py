@@ -133,9 +133,9 @@ def _candidates(
         files = [(shard, Path(folder, f"{shard}.parquet")) for shard in range(len(first) - 1)]
         for shard, file in files:
             part = Texts(documents.column.take(pa.array(left[first[shard] : first[shard + 1]])))
-            keys, has_words = band_keys(part, settings)
-            rows = np.flatnonzero(has_words).astype(np.uint32)
-            write_bands(file, keys[has_words], rows, settings, n_ranges)
+            keys, n_shingles = band_keys(part, settings)
+            rows = np.flatnonzero(n_shingles).astype(np.uint32)
+            write_bands(file, keys[rows], rows, settings, n_ranges)
         of_ranges = (match_range(files, n, n_ranges, settings, max_bucket_documents)[0] for n in range(n_ranges))
         pairs = merged(of_range.numbered(first) for of_range in of_ranges)
     return Pairs(left[pairs.left], left[pairs.right], pairs.bands)

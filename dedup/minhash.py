@@ -15,8 +15,8 @@ A unit is a word, or, where a tokenizer is given, one of its tokens (`dedup.unit
 units than `ngram` is one shingle of all its units. A text without words has no shingle, an all-ones signature, and no place
 in any bucket: only its bytes can say what it equals (`corpus.words.text_digests`).
 
-Cost, English documents of 9.5 kB, one core: 14 × 8 is 155 MB/s, of which finding words is three quarters; 450 × 20 is 900
-documents/s by `minhash`, 14·10⁹ products a second, and 7,500 by `sketch`.
+Cost, English documents of 9.3 kB, one core, more or less busy: 14 × 8 is 190 to 215 MB/s, half of it for finding words; 450 × 20
+is 600 to 900 documents/s by `minhash`, and 5,000 to 7,500 by `sketch`.
 """
 
 from dataclasses import dataclass
@@ -218,17 +218,17 @@ def _keys(signatures, rows, keys):
             keys[document, band] = mix(state)
 
 
-def band_keys(texts: Texts, settings: MinHashSettings) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-    """(uint64[n, bands], bool[n]): the key of each text in each band, and whether the text has a word at all.
+def band_keys(texts: Texts, settings: MinHashSettings) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """(uint64[n, bands], int64[n]): the key of each text in each band, and how many shingles it has, with their repetitions.
 
-    Two texts are candidates if their keys are equal in the same band. Keys of texts without words mean nothing: leave
+    Two texts are candidates if their keys are equal in the same band. Keys of texts without shingles mean nothing: leave
     them out. Memory is the result and the shingles and signatures of a few texts.
     """
     keys = np.empty((len(texts), settings.bands), np.uint64)
-    has_words = np.empty(len(texts), np.bool_)
+    n_shingles = np.empty(len(texts), np.int64)
     for start in range(0, len(texts), _TEXTS_AT_ONCE):
         part = slice(start, start + _TEXTS_AT_ONCE)
         values, offsets = shingles(Texts(texts.column.slice(start, _TEXTS_AT_ONCE)), settings)
         _keys(_signatures(values, offsets, settings), settings.rows, keys[part])
-        has_words[part] = np.diff(offsets) > 0
-    return keys, has_words
+        n_shingles[part] = np.diff(offsets)
+    return keys, n_shingles

@@ -17,7 +17,8 @@ two shingles may have equal values). Since places are shuffled bins, which bands
 tests measure it: its variance is 0.5 to 1 times MinHash's, as theirs is, because a shingle's bins are all different.
 
 So the collision curve is a little steeper than 1 − (1 − s^rows)^bands: not seen at 450 × 20, at most 0.015 at 14 × 8.
-450 × 20 with words, shingles and keys: 7,500 English documents of 9.5 kB a second and core, where MinHash signs 900.
+450 × 20 with words, shingles and keys: 5,000 to 7,500 English documents of 9.3 kB a second and core, where MinHash signs 600
+to 900 on the same machine, more or less busy.
 """
 
 from functools import cache

@@ -16,7 +16,7 @@ import tiktoken
 from numba import types
 from numpy.typing import NDArray
 
-from corpus.hashing import NO_CHANGE, hash_bytes
+from corpus.hashing import GOLDEN, NO_CHANGE, hash_bytes
 from corpus.kernels import BYTES, OFFSETS, helper, kernel
 from corpus.text import Texts
 from corpus.unicode import DIGIT, LETTER, MARK, SPACE, decode, kind, sequence_length
@@ -130,7 +130,9 @@ def _fill(data, offsets, ranks, keys, values):
 
 @helper
 def _key(data, start, end):
-    return max(hash_bytes(data, start, end - start, NO_CHANGE, np.uint64(0)), np.uint64(1))  # 0: a free slot
+    n = np.uint64(end - start)
+    seed = n * GOLDEN  # without it ":\0" has the hash of ";", as zeros behind a few bytes hardly count
+    return max(hash_bytes(data, start, end - start, NO_CHANGE, seed), np.uint64(1))  # 0: a free slot
 
 
 @helper

@@ -87,11 +87,11 @@ def test_no_texts_give_an_empty_table() -> None:
 
 def by_hand(texts: list[str], minhash: MinHashSettings) -> list[int]:
     """What stays for each text, from a dictionary of buckets (`keep="first"`)."""
-    keys, has_words = band_keys(Texts.of(texts), minhash)
+    keys, n_shingles = band_keys(Texts.of(texts), minhash)
     buckets = defaultdict(set)
     for row, of_row in enumerate(keys):
         for band, key in enumerate(of_row):
-            buckets[(band, key) if has_words[row] else texts[row]].add(row)
+            buckets[(band, key) if n_shingles[row] else texts[row]].add(row)
     groups = {row: {row} for row in range(len(texts))}
     for members in buckets.values():
         joined = set().union(*(groups[row] for row in members))

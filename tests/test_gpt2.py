@@ -13,7 +13,26 @@ from pipeline.tokens import Tokenizer, _load_gpt2
 
 PIECES = st.lists(
     st.sampled_from(
-        ["the", " of", "'s", "'ll", "'S", " '", "\n", "  ", "\u00a0", "12", " ²", "日本", "é", "क्षि", "...", "\x1c"]
+        [
+            "the",
+            " of",
+            "'s",
+            "'ll",
+            "'S",
+            " '",
+            "\n",
+            "  ",
+            "\u00a0",
+            "12",
+            " ²",
+            "日本",
+            "é",
+            "क्षि",
+            "...",
+            "\x1c",
+            "\0",
+            ":",
+        ]
     )
 ).map("".join)
 N_TOKENS = 50_256  # of the vocabulary, without the special one

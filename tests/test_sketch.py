@@ -208,6 +208,16 @@ def test_the_share_of_equal_places_strays_less_than_minhash(n_shingles: int, sim
     assert 0.5 * (1 - error) < pairs(n_shingles, similarity).variance_ratio() < 1 + error
 
 
+@every_size_and_similarity
+def test_the_number_of_equal_bands_strays_as_minhashs(n_shingles: int, similarity: float) -> None:
+    found = pairs(n_shingles, similarity)
+    band = found.similarity**found.rows
+    binomial = found.bands * band * (1 - band)
+    error = Z * sqrt((2 + 1 / max(binomial, 0.1)) / N_PAIRS)  # relative standard error of a variance, of a binomial
+    if binomial * N_PAIRS > 10:  # else hardly a band of any pair is equal
+        assert 0.5 - error < found.equal_bands.var(ddof=1) / binomial < 1 + error
+
+
 @small_settings
 def test_small_settings_collide_nearly_as_often_as_the_formula_says(n_shingles: int, similarity: float) -> None:
     found = pairs(n_shingles, similarity, 14, 8, N_SMALL_PAIRS)

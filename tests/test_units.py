@@ -17,11 +17,14 @@ from corpus.text import Texts
 from dedup.bands import match_range, write_bands
 from dedup.minhash import SCHEMES, MinHashSettings, band_keys, shingles
 from dedup.units import normalised_token_hashes
+from dedup.verification import shingle_ranges
 from pipeline.config import Recipe, resolve
 from pipeline.tokens import Tokenizer, _load_gpt2
 
 TEXT = st.text(
-    st.one_of(st.sampled_from("aAbz09 \n.-'éÉßñﬁ日本ไक्षЙ한글🙂\u0301<|>"), st.characters(exclude_categories=["Cs"])),
+    st.one_of(
+        st.sampled_from("aAbz09 \n.-'éÉßñﬁ日本ไक्षЙ한글🙂\u0301<|>"), st.characters(exclude_categories=["Cs", "Cn"])
+    ),
     max_size=60,
 )
 
@@ -77,15 +80,15 @@ def test_case_punctuation_and_accents_do_not_change_the_keys_and_a_token_does(sc
         "UNITED WE\nSTAND divided we fall",
         "united we stand divided we fell",
     ]
-    keys, has_tokens = band_keys(Texts.of(texts), settings_of(Tokenizer.load("gpt2"), scheme=scheme))
+    keys, n_shingles = band_keys(Texts.of(texts), settings_of(Tokenizer.load("gpt2"), scheme=scheme))
     assert keys[0].tolist() == keys[1].tolist()
     assert keys[0].tolist() != keys[2].tolist()
-    assert has_tokens.all()
+    assert n_shingles.tolist() == [max(len(ids_of(text)) - 4, 1) for text in texts]
 
 
 def test_a_text_without_words_has_no_tokens_and_no_place_in_a_bucket() -> None:
     texts = Texts.of(pa.array(["", "…!?", "one", None], pa.large_string()))
-    assert band_keys(texts, settings_of(Tokenizer.load("gpt2")))[1].tolist() == [False, False, True, False]
+    assert band_keys(texts, settings_of(Tokenizer.load("gpt2")))[1].tolist() == [0, 0, 1, 0]
 
 
 def test_special_tokens_in_a_page_are_the_words_that_they_are() -> None:
@@ -103,6 +106,20 @@ def test_band_files_of_another_unit_are_refused(tmp_path: Path) -> None:
     assert len(match_range([(0, tmp_path / "bands")], 0, 1, tokens, 16)[0]) == 0
     with pytest.raises(IntegrityError, match=r"signed with .*'unit': 'gpt2"):
         match_range([(0, tmp_path / "bands")], 0, 1, settings_of(), 16)
+
+
+def test_ranges_of_shingles_are_planned_from_the_tokens_that_there_are(tmp_path: Path) -> None:
+    texts = [" ".join(f"z{number * 7919 % 1009}qx" for number in range(40))] * 2  # a word is several tokens
+    texts[1] += " qq"
+    pq.write_table(pa.table({"text": texts}), tmp_path / "in.parquet")
+    n_ranges = {}
+    for unit, tokenizer in (("words", None), ("tokens", Tokenizer.load("gpt2"))):
+        recipe = dedup_recipe(f"dedup.unit={unit}", "dedup.verify=true", "dedup.memory=1500")
+        run(recipe, tmp_path / unit, str(tmp_path / "in.parquet"), packed=False)
+        n_ranges[unit] = len(list((tmp_path / unit / "overlaps").iterdir()))
+        _, offsets = shingles(Texts.of(texts), settings_of(tokenizer))
+        assert n_ranges[unit] == shingle_ranges(int(offsets[-1]), 1500)
+    assert n_ranges["tokens"] > n_ranges["words"]
 
 
 def dedup_recipe(*settings: str) -> Recipe:

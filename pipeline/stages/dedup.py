@@ -81,7 +81,7 @@ def write_digests(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
         rows += len(source_rows)
         text_bytes += int(Texts.of(batch.column("text")).byte_lengths.sum())
         scope = scope_marks(batch.column("dump")) if plan.section["scope"] == "dump" else np.uint64(0)
-        texts, n_words = text_digests(Texts.of(batch.column("text")))
+        texts, _ = text_digests(Texts.of(batch.column("text")))
         urls = url_digests(batch.column("url"))
         digests.append(
             pa.RecordBatch.from_pydict(
@@ -92,7 +92,6 @@ def write_digests(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
                     "url_high": np.where(urls.any(axis=1), urls[:, 1] ^ scope, 0),
                     "text_low": texts[:, 0] ^ scope,
                     "text_high": texts[:, 1] ^ scope,
-                    "n_words": n_words,
                     "priority": _priority(batch, plan.section["keep"]),
                 }
             )
@@ -102,7 +101,6 @@ def write_digests(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
             ("row", pa.uint32()),
             ("id", pa.string()),
             *((name, pa.uint64()) for name in (*_URL, *_TEXT)),
-            ("n_words", pa.int64()),
             ("priority", pa.float64()),
         ]
     )

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from corpus import storage
 from corpus.errors import ShardError
 from corpus.text import Texts
 from dedup.bands import match_range, ranges_for, write_bands
@@ -22,7 +23,7 @@ from pipeline.steps import Made, Plan, Step
 from pipeline.tokens import Tokenizer
 
 _PAIRS_AT_ONCE = 2**20  # a row group of pairs, and of each file of overlaps
-_CAPPED, _WORDS = "capped_buckets", "candidate_words"
+_CAPPED, _SHINGLES = "capped_buckets", "candidate_shingles"
 
 
 def tokenizer_of_unit(plan: Plan) -> Tokenizer | None:
@@ -55,13 +56,16 @@ def _left(plan: Plan, shard: int) -> NDArray[np.bool_]:
 def write_shard_bands(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
     settings, left = minhash_settings(plan), _left(plan, shard)
     keys, rows = [np.empty((0, settings.bands), np.uint64)], [np.empty(0, np.uint32)]
+    counts = np.zeros(len(left), np.int64)
     for row, batch in _chosen(plan, shard, left):
-        found, has_words = band_keys(Texts.of(batch.column("text")), settings)
+        found, n_shingles = band_keys(Texts.of(batch.column("text")), settings)
         if plan.section["scope"] == "dump":
             found ^= scope_marks(batch.column("dump"))[:, None]
-        keys.append(found[has_words])
-        rows.append(row[has_words])
+        keys.append(found[n_shingles > 0])
+        rows.append(row[n_shingles > 0])
+        counts[row] = n_shingles
     write_bands(files["bands"], np.concatenate(keys), np.concatenate(rows), settings, plan.extra["n_ranges"])
+    pq.write_table(pa.table({"n_shingles": counts}), files["shingle_counts"], compression="zstd")
     return Made(len(left))
 
 
@@ -114,13 +118,19 @@ def _all_pairs(plan: Plan) -> Iterator[Pairs]:
 
 
 def write_candidates(plan: Plan, item: int, files: dict[str, Path]) -> Made:
-    """Which documents are in a pair, a row group a shard; how many words they have in the metadata."""
+    """Which documents are in a pair, a row group a shard; how many shingles they have in the metadata."""
     numbering = Numbering(plan)
     is_candidate = np.zeros(len(numbering), np.bool_)
     for pairs in _all_pairs(plan):
         is_candidate[pairs.left] = is_candidate[pairs.right] = True
-    n_words = int(numbering.gather(("n_words",), 0, np.int64)[is_candidate].sum())
-    write_by_shard(files["candidates"], pa.table({"is_candidate": is_candidate}), numbering, {_WORDS: str(n_words)})
+    n_shingles = 0
+    for shard in plan.stage_folder.receipts("bands"):
+        with storage.open_input(plan.stage_folder.file("shingle_counts", shard)) as file:
+            counts = pq.read_table(file)["n_shingles"].to_numpy()
+        n_shingles += int(counts[is_candidate[numbering.first[shard] :][: len(counts)]].sum())
+    write_by_shard(
+        files["candidates"], pa.table({"is_candidate": is_candidate}), numbering, {_SHINGLES: str(n_shingles)}
+    )
     return Made(len(numbering))
 
 
@@ -166,7 +176,7 @@ def matched(plan: Plan) -> Iterator[tuple[Pairs, NDArray[np.float32] | None]]:
         yield pairs.where(holds), exact[holds]
 
 
-BANDS = Step("bands", ("bands",), write_shard_bands)
+BANDS = Step("bands", ("bands", "shingle_counts"), write_shard_bands)
 SIGNATURES = Step("signatures", ("signatures",), write_shard_signatures)
 EDGES = Step("edges", ("edges",), write_edges)
 PAIRS = Step("pairs", ("pairs",), write_pairs)
@@ -187,8 +197,7 @@ def prepare(run: StageRun) -> None:
     run.barrier_step(PAIRS, [run.plan.key("pairs", everything, number) for number in range(n_ranges)])
     if section["verify"]:
         run.barrier_step(CANDIDATES, [run.plan.key("candidates", everything)])
-        n_words = number_in(run.folder.file("candidates", 0), _WORDS)
-        n_ranges = shingle_ranges(n_words, section["memory"])
+        n_ranges = shingle_ranges(number_in(run.folder.file("candidates", 0), _SHINGLES), section["memory"])
         run.extend_plan(n_shingle_ranges=n_ranges)
         run.barrier_step(SHINGLES, run.shard_keys("shingles"))
         run.barrier_step(OVERLAPS, [run.plan.key("overlaps", everything, number) for number in range(n_ranges)])
