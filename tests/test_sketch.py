@@ -208,14 +208,17 @@ def test_the_share_of_equal_places_strays_less_than_minhash(n_shingles: int, sim
     assert 0.5 * (1 - error) < pairs(n_shingles, similarity).variance_ratio() < 1 + error
 
 
-@every_size_and_similarity
-def test_the_number_of_equal_bands_strays_as_minhashs(n_shingles: int, similarity: float) -> None:
+@pytest.mark.parametrize("n_shingles", SIZES)
+@pytest.mark.parametrize(
+    "similarity", [s for s in SIMILARITIES if s >= 0.7]
+)  # below, hardly a band of any pair is equal
+def test_the_number_of_equal_bands_strays_as_minhashs_or_a_little_less(n_shingles: int, similarity: float) -> None:
     found = pairs(n_shingles, similarity)
     band = found.similarity**found.rows
     binomial = found.bands * band * (1 - band)
-    error = Z * sqrt((2 + 1 / max(binomial, 0.1)) / N_PAIRS)  # relative standard error of a variance, of a binomial
-    if binomial * N_PAIRS > 10:  # else hardly a band of any pair is equal
-        assert 0.5 - error < found.equal_bands.var(ddof=1) / binomial < 1 + error
+    error = Z * sqrt((2 + 1 / binomial) / N_PAIRS)  # relative standard error of the variance of a binomial
+    # places that stray half as much take a sixth of the bands' variance at s = 0.9, less below
+    assert 5 / 6 - error < found.equal_bands.var(ddof=1) / binomial < 1 + error
 
 
 @small_settings
