@@ -4,11 +4,26 @@ Documents are named as in the FineWeb release, so that loaders written for it ju
 through untouched, after ours.
 
 A ledger has one row for every input row, in order: what became of it. `id` is only a label (real crawls repeat them); the
-key of a document is (shard, source_row). `text_bytes` and `token_count` are those of the document as it left the stage,
-or as it was when it was rejected.
+key of a document is (shard, source_row), as one number `document_key`. `text_bytes` and `token_count` are those of the
+document as it left the stage, or as it was when it was rejected.
 """
 
+from typing import Any
+
 import pyarrow as pa
+
+_SHARD_BIT, _RUN_BIT = 32, 56
+
+
+def document_key(run: Any, shard: Any, row: Any) -> Any:
+    """How a ledger names another document, int64; of numbers or arrays. `run`: 0 for its own, else which of `dedup.against`."""
+    return run << _RUN_BIT | shard << _SHARD_BIT | row
+
+
+def document_place(key: Any) -> tuple[Any, Any, Any]:
+    """(run, shard, row) of a key."""
+    return key >> _RUN_BIT, key >> _SHARD_BIT & (1 << _RUN_BIT - _SHARD_BIT) - 1, key & (1 << _SHARD_BIT) - 1
+
 
 DOCUMENTS = pa.schema(
     [
@@ -47,9 +62,9 @@ EXTRACT_LEDGER = [  # beyond LEDGER: one range request [offset, offset + length)
 ]
 
 DEDUP_LEDGER = [
-    ("duplicate_of", pa.int64()),  # key (shard << 32 | row) of the document that was kept instead
+    ("duplicate_of", pa.int64()),  # key of the document that was kept instead
     ("duplicate_of_id", pa.string()),
-    ("cluster_id", pa.int64()),  # smallest key of the cluster, for documents that have duplicates
+    ("cluster_id", pa.int64()),  # key of the cluster's first document, for documents that have duplicates
     ("cluster_size", pa.int64()),
     # of documents removed by MinHash, beside the one of their cluster that they are most like, kept or not:
     ("matched_with", pa.int64()),  # its key

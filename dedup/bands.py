@@ -95,17 +95,35 @@ def write_bands(
             writer.write_table(table, row_group_size=max(len(table), 1))  # an empty range is an empty row group
 
 
-def _read_range(shard: int, file: BandFile, number: int, identity: dict[str, int | str]) -> list[NDArray[Any]]:
-    """The columns band, key, row of range `number` of one file."""
+def _read_range(
+    shard: int, file: BandFile, number: int, n_ranges: int, settings: MinHashSettings, of_earlier: bool = False
+) -> list[NDArray[Any]]:
+    """The columns band, key, row of range `number` of one file. `of_earlier`: it may be cut into other ranges."""
     with pq.ParquetFile(file) as parquet:
         stored = (parquet.metadata.metadata or {}).get(_METADATA)
         found = json.loads(stored) if stored else {}
+        its_ranges = found.get("ranges", n_ranges) if of_earlier else n_ranges
+        identity = _identity(settings, its_ranges)
         if found != identity:
             raise IntegrityError(
                 f"the bands of shard {shard} were signed with {found}, not {identity}: delete them and sign again"
             )
-        table = parquet.read_row_group(number, use_threads=False)
-        return [column.to_numpy() for column in table.columns]
+        groups = range(number * its_ranges // n_ranges, -(-(number + 1) * its_ranges // n_ranges))
+        table = parquet.read_row_groups(groups, use_threads=False)
+    band, key, row = (column.to_numpy() for column in table.columns)
+    if its_ranges >= n_ranges:
+        return [band, key, row]
+    here = key >> np.uint64(64 - (n_ranges - 1).bit_length()) == number
+    return [band[here], key[here], row[here]]
+
+
+def _among(keys: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which keys are among the ascending `wanted`."""
+    at = np.searchsorted(wanted, keys)
+    found = np.zeros(len(keys), np.bool_)
+    inside = at < len(wanted)
+    found[inside] = wanted[at[inside]] == keys[inside]
+    return found
 
 
 def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
@@ -121,17 +139,27 @@ def match_range(
     n_ranges: int,
     settings: MinHashSettings,
     max_bucket_documents: int,
+    earlier: Iterable[tuple[int, BandFile]] = (),
 ) -> tuple[Pairs, int]:
     """The pairs of document keys that share a bucket of range `number`, and how many buckets were capped (`dedup.pairs`).
 
     `files`: (shard, band file); a generator may open one at a time. Neither the order of files nor `n_ranges` decides what is
-    found over all ranges. IntegrityError if a file was signed with other settings or ranges.
+    found over all ranges. `earlier`: files of which only the buckets count that one of `files` has a document in; of the
+    others nothing is kept in memory. IntegrityError if a file was signed with other settings, or one of `files` with other
+    ranges.
     """
-    identity = _identity(settings, n_ranges)
     bands, keys, documents = [np.empty(0, np.uint16)], [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
     for shard, file in files:
-        band, key, row = _read_range(shard, file, number, identity)
+        band, key, row = _read_range(shard, file, number, n_ranges, settings)
         bands.append(band)
         keys.append(key)
         documents.append(document_keys(shard, row))
+    ours: NDArray[np.uint64] | None = None
+    for shard, file in earlier:
+        ours = np.unique(np.concatenate(keys)) if ours is None else ours
+        band, key, row = _read_range(shard, file, number, n_ranges, settings, of_earlier=True)
+        hit = _among(key, ours)
+        bands.append(band[hit])
+        keys.append(key[hit])
+        documents.append(document_keys(shard, row[hit]))
     return bucket_pairs(_joined(bands), _joined(keys), _joined(documents), max_bucket_documents)

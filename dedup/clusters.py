@@ -1,8 +1,9 @@
 """Which documents are one, and which of them stays: union-find, equal digests, keep policy.
 
 A document is known across shards by its 64-bit *key*, `shard << 32 | row`, and within these functions by a dense *number*,
-counted over all shards in order. A cluster is known by its *representative*, the smallest number in it, so the result does
-not depend on the order of edges. Clusters are transitive: a – b and b – c put a and c together, as in RefinedWeb.
+counted over all shards in order, those of earlier runs first. A cluster is known by its *representative*, the smallest number
+in it, so the result does not depend on the order of edges. Clusters are transitive: a – b and b – c put a and c together, as
+in RefinedWeb.
 
 Memory: 8 bytes a document for union-find, and as much for each array returned; edges are streamed. Speed with 10 million
 documents: 7 million random edges/s, 30 million where neighbours are joined.
@@ -135,11 +136,20 @@ class Survivors:
 
     `kept`: int64[n], the document that stays in its place (itself, if it stays); `removed_by`: int8[n], number of the step
     that removed it, -1 if it stays. `priority` decides in every step as in `choose`.
+
+    `earlier`: the same two arrays for the first documents, which earlier runs decided. They take part in each step that
+    these let them get to, and nothing that happens here removes them; their priorities must be above all others.
     """
 
-    def __init__(self, priority: NDArray[np.float64]) -> None:
+    def __init__(
+        self,
+        priority: NDArray[np.float64],
+        earlier: tuple[NDArray[np.int64], NDArray[np.int8]] = (np.empty(0, np.int64), np.empty(0, np.int8)),
+    ) -> None:
         self._priority = priority
+        self._n_earlier, self._earlier = len(earlier[0]), earlier[1]
         self.kept = np.arange(len(priority))
+        self.kept[: self._n_earlier] = earlier[0]
         self.removed_by = np.full(len(priority), -1, np.int8)
 
     @property
@@ -147,14 +157,43 @@ class Survivors:
         """Ascending numbers of the documents that are still there."""
         return np.flatnonzero(self.removed_by < 0)
 
-    def remove(self, step: int, representative: NDArray[np.int64]) -> None:
-        """Leave one document of each cluster; `representative` counts within `left`, one entry for each of these."""
+    def remove(self, step: int, representative: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Leave one document of each cluster; `representative` counts within `left`, one entry for each of these.
+
+        Returns int64[n]: what now stays in each document's place, for earlier ones too.
+        """
         left = self.left
         stays = left[choose(representative, self._priority[left])]
         in_place_of = np.arange(len(self.kept))
         in_place_of[left] = stays
-        self.kept = in_place_of[self.kept]
+        new = slice(self._n_earlier, None)
+        self.kept[new] = in_place_of[self.kept[new]]
         self.removed_by[left[stays != left]] = step
+        self._restore_earlier(step)
+        return in_place_of
+
+    def go_on(self, step: int, kept: NDArray[np.int64], removed_by: NDArray[np.int8]) -> None:
+        """Take over what was found of all documents but earlier ones, after `step`."""
+        self.kept[self._n_earlier :] = kept
+        self.removed_by[self._n_earlier :] = removed_by
+        self._restore_earlier(step)
+
+    def _restore_earlier(self, step: int) -> None:
+        gone = (self._earlier >= 0) & (self._earlier <= step)
+        self.removed_by[: self._n_earlier] = np.where(gone, self._earlier, -1)
+
+    def check(self) -> None:
+        """Raises IntegrityError unless every cluster keeps exactly one document, and an earlier one if it has any."""
+        numbers, new = np.arange(len(self.kept)), slice(self._n_earlier, None)
+        wrong = self.kept[self.kept] != self.kept
+        wrong[new] |= (self.removed_by[new] < 0) != (self.kept[new] == numbers[new])
+        wrong[: self._n_earlier] |= self.kept[: self._n_earlier] >= self._n_earlier
+        if wrong.any():
+            number = int(wrong.argmax())
+            raise IntegrityError(
+                f"{wrong.sum()} documents are not in a cluster that keeps exactly one, first number {number}, "
+                f"which {self.kept[number]} was kept for"
+            )
 
     def cluster_sizes(self) -> NDArray[np.int64]:
         """int64[n]: how many documents, itself included, the one kept in a document's place stands for."""

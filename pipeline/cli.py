@@ -68,6 +68,38 @@ def run(
     )  # fmt: skip
 
 
+@app.command()
+def dedup(
+    inputs: Inputs,
+    out: Out,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--against", help="An earlier run, whose documents shall not come again; repeatable, oldest first."
+        ),
+    ] = None,
+    config: Config = None,
+    set: Settings = None,
+    workers: WorkersOption = None,
+    scheduler: Scheduler = None,
+    text_column: TextColumn = "text",
+    sample: Sample = None,
+    allow_extreme: AllowExtreme = False,
+    allow_missing: AllowMissing = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Remove duplicate URLs, texts and near-duplicates."""
+    from json import dumps
+
+    from pipeline.config import stage_recipe
+
+    settings = [*(set or []), *([f"dedup.against={dumps(against)}"] if against else [])]
+    _run(
+        stage_recipe("dedup", config, settings), inputs, out, workers, scheduler, dry_run, packed=False,
+        text_column=text_column, sample=sample, allow_extreme=allow_extreme, allow_missing=allow_missing,
+    )  # fmt: skip
+
+
 def _stage_command(kind: str, summary: str) -> Callable[..., None]:
     def command(
         inputs: Inputs,
@@ -97,7 +129,6 @@ def _stage_command(kind: str, summary: str) -> Callable[..., None]:
 for _kind, _summary in {
     "extract": "Web archives (WARC, ARC, WET) in, documents out.",
     "filter": "Apply rule sets to documents: ours, or any Parquet or JSONL with a text column.",
-    "dedup": "Remove duplicate URLs, texts and near-duplicates.",
     "decontaminate": "Find evaluation items in documents, and remove them.",
 }.items():
     app.command(_kind)(_stage_command(_kind, _summary))

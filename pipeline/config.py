@@ -118,6 +118,7 @@ class Dedup(Section):
     min_jaccard: Fraction = 0.75
     max_bucket_documents: int = Field(16, ge=2)  # in a larger bucket, each is paired with its first only
     memory: Bytes = 2 * 2**30  # of one matching task
+    against: list[str] = []  # earlier runs, or their dedup stages; see `pipeline.stages.dedup_against`
 
 
 class Decontaminate(Section):

@@ -35,6 +35,7 @@ from pipeline.inputs import (
 from pipeline.progress import Progress
 from pipeline.stage_run import RunOptions, StageRun, document_keys, run_stage, stage_module, totals
 from pipeline.stages import pack
+from pipeline.stages.dedup_against import refuse_other_parameters
 from pipeline.steps import Plan, Workers, missing_items, run_step
 from pipeline.tokens import Tokenizer
 
@@ -86,6 +87,9 @@ def identities(recipe: Recipe) -> list[dict[str, str]]:
     for stage in recipe.stages:
         module = stage_module(stage.kind)
         result.append(common | tokens | module.identity(stage.section) | {"output": str(module.OUTPUT_VERSION)})
+    for stage, versions in zip(recipe.stages, result, strict=True):
+        if stage.kind == "dedup":
+            refuse_other_parameters(stage.section, versions)
     check_languages(recipe)
     return result
 

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from corpus.dataset import part_name
 from corpus.errors import InputError
+from corpus.schema import document_place
 from pipeline.report import Stage, open_run, place, read_row, received_text, rules_in_force, scan, visible
 
 CONTEXT_BYTES = 200
@@ -36,11 +37,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """The document that was kept instead. `url` is "" when it lies in another run's index."""
+    """The document that was kept instead. `run`: the earlier run that has it, whose URLs are not known here; "" is this one."""
 
-    key: int  # shard << 32 | row, in the documents that the stage received
+    key: int  # see `corpus.schema.document_key`
     id: str
     url: str
+    run: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +190,15 @@ def _duplicate(stage: Stage, ledger: Mapping[str, Any]) -> Duplicate | None:
     key, document_id = ledger.get("duplicate_of"), ledger.get("duplicate_of_id") or ""
     if key is None:
         return None
-    shard, source_row = key >> 32, key & 0xFFFFFFFF
+    run, shard, source_row = document_place(key)
+    if run:
+        return Duplicate(key, document_id, "", stage.manifest["config"]["against"][run - 1] if stage.manifest else "")
     row = _ledger_row(stage, shard, source_row)
     if row is not None:
         kept = read_row(stage.folder.file("ledger", shard), row, ["id", "url"])
         if (kept["id"] or "") == document_id:
-            return Duplicate(key, document_id, kept["url"] or "")
-    return Duplicate(key, document_id, "")
+            return Duplicate(key, document_id, kept["url"] or "", "")
+    return Duplicate(key, document_id, "", "")
 
 
 def _spans(stages: Sequence[Stage], at: int, shard: int, ledger: Mapping[str, Any]) -> tuple[tuple[Span, ...], str]:
@@ -266,7 +270,7 @@ def entry_lines(entry: Entry) -> list[str]:
         lines.append(f"language {ledger['language']}, score {ledger['language_score']:.2f}")
     if entry.duplicate_of:
         kept = entry.duplicate_of
-        where = _input_place(kept.key)
+        where = " of ".join(filter(None, [_input_place(kept.key), kept.run]))
         lines.append(f"duplicate of {kept.url or '(URL not in this run)'} {kept.id} ({where}), which was kept")
     if ledger.get("matched_with") is not None:
         lines.append(_match(ledger))
@@ -289,4 +293,5 @@ def _match(ledger: Mapping[str, Any]) -> str:
 
 
 def _input_place(key: int) -> str:
-    return f"input part-{key >> 32:05d} row {key & 0xFFFFFFFF}"
+    run, shard, row = document_place(key)
+    return f"{f'earlier run {run} ' if run else ''}input {part_name(shard)} row {row}"

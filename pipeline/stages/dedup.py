@@ -13,11 +13,14 @@
     …                    the steps of exact substrings: pipeline/stages/dedup_substring.py
     documents   map      verdicts applied, spans cut
 
-Each method sees what the one before it kept, and `duplicate_of` names the document that is kept in the end.
+Each method sees what the one before it kept, and `duplicate_of` names the document that is kept in the end. What earlier
+runs (`against`) have to do with it: pipeline/stages/dedup_against.py.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +46,16 @@ from dedup.urls import url_digests
 from dedup.windows import Runs
 from pipeline.outcome import Outcome, batches_of, map_documents, outcome, single_reason
 from pipeline.stage_run import StageRun
-from pipeline.stages import dedup_pairs, dedup_substring
+from pipeline.stages import dedup_against, dedup_pairs, dedup_substring
 from pipeline.stages.dedup_pairs import matched, minhash_settings
-from pipeline.stages.dedup_shards import Numbering, number_in, read_shard, scope_marks, write_by_shard
+from pipeline.stages.dedup_shards import Numbering, number_in, own_run, read_shard, scope_marks, write_by_shard
 from pipeline.stages.dedup_substring import apply_spans, spans_of_shard, substring_settings
 from pipeline.steps import Made, Plan, Step
 from pipeline.tokens import Tokenizer
 
 OUTPUT_VERSION = 2
+
+_LARGEST, _REPEATED = "largest_cluster", "repeated_documents"
 
 _CLUSTERS = pa.schema(
     [
@@ -69,7 +74,7 @@ def identity(section: dict[str, Any]) -> dict[str, str]:
     found = {key: str(value) for key, value in settings.identity().items()} | {"unit": section["unit"]}
     if "substring" in section["methods"]:
         found["substring"] = str(SUBSTRING_VERSION)
-    return found
+    return found | dedup_against.identity(section)
 
 
 # digests
@@ -136,46 +141,62 @@ def _priority(batch: pa.RecordBatch, keep: Any) -> NDArray[np.float64]:
 def write_duplicates(plan: Plan, item: int, files: dict[str, Path]) -> Made:
     """What stands in for each document after the URL and the text step; a row group a shard."""
     numbering = Numbering(plan)
-    survivors = Survivors(numbering.priority())
+    survivors = Survivors(numbering.priority(), dedup_against.verdicts(numbering))
     for step, (method, columns) in enumerate((("urls", _URL), ("exact", _TEXT))):
         if method in plan.section["methods"]:
             digests = numbering.gather(columns, 0, np.uint64)
             survivors.remove(step, group_equal(digests[survivors.left]))
-    table = pa.table({"kept": survivors.kept, "removed_by": survivors.removed_by})
+    table = pa.table({"kept": survivors.kept[numbering.own], "removed_by": survivors.removed_by[numbering.own]})
     write_by_shard(files["duplicates"], table, numbering)
-    return Made(len(numbering))
+    return Made(len(table))
 
 
 # clusters
 
 
 def write_clusters(plan: Plan, item: int, files: dict[str, Path]) -> Made:
-    """Every document's verdict, a row group a shard; the size of the largest near-duplicate cluster in the metadata."""
+    """Every document's verdict, a row group a shard; in the metadata what the guard and the notes ask for."""
     numbering = Numbering(plan)
-    survivors = Survivors(numbering.priority())
+    earlier = dedup_against.verdicts(numbering)
+    survivors = Survivors(numbering.priority(), earlier)
     with storage.open_input(plan.stage_folder.file("duplicates", 0)) as file:
         duplicates = pq.read_table(file)
-    survivors.kept, survivors.removed_by = duplicates["kept"].to_numpy(), duplicates["removed_by"].to_numpy().copy()
+    survivors.go_on(1, duplicates["kept"].to_numpy(), duplicates["removed_by"].to_numpy())
     left = survivors.left
-    near = clusters(len(numbering), (np.stack([pairs.left, pairs.right], axis=1) for pairs, _ in _matched(plan)))
-    survivors.remove(2, np.searchsorted(left, near[left]))
-    gone = survivors.removed_by >= 0
-    size = survivors.cluster_sizes()
+    pairs = (np.stack([some.left, some.right], axis=1) for some, _ in _matched(plan))
+    near = clusters(len(numbering), chain(dedup_against.edges(numbering, *earlier), pairs))
+    in_place_of = survivors.remove(2, np.searchsorted(left, near[left]))
+    survivors.kept = in_place_of[survivors.kept]  # earlier documents' too: what is joined now is one cluster
+    survivors.check()
+    if "bridged" in files:
+        pq.write_table(dedup_against.bridged(numbering, earlier[1], near, in_place_of), files["bridged"])
+    table = _verdicts(plan, numbering, survivors)
+    found = {
+        _LARGEST: largest_cluster(near[numbering.own])[1],
+        _REPEATED: int((survivors.kept[numbering.own] < numbering.n_earlier).sum()),
+    }
+    write_by_shard(files["clusters"], table, numbering, {name: str(value) for name, value in found.items()})
+    return Made(len(table))
+
+
+def _verdicts(plan: Plan, numbering: Numbering, survivors: Survivors) -> pa.Table:
+    """What the ledger says of this run's documents."""
+    kept, removed_by = survivors.kept[numbering.own], survivors.removed_by[numbering.own]
+    gone = removed_by >= 0
+    size = survivors.cluster_sizes()[numbering.own]
     smallest = np.full(len(numbering), len(numbering))
     np.minimum.at(smallest, survivors.kept, np.arange(len(numbering)))
-    table = pa.table(
+    return pa.table(
         {
-            "reason": pa.array(REASONS).take(pa.array(survivors.removed_by, mask=~gone)),
-            "duplicate_of": pa.array(numbering.keys(survivors.kept), pa.int64(), mask=~gone),
-            "duplicate_of_id": _scatter(numbering.ids(survivors.kept[gone]), gone),
-            "cluster_id": pa.array(numbering.keys(smallest[survivors.kept]), pa.int64(), mask=size == 1),
+            "reason": pa.array(REASONS).take(pa.array(removed_by, mask=~gone)),
+            "duplicate_of": pa.array(numbering.keys(kept), pa.int64(), mask=~gone),
+            "duplicate_of_id": _scatter(numbering.ids(kept[gone]), gone),
+            "cluster_id": pa.array(numbering.keys(smallest[kept]), pa.int64(), mask=size == 1),
             "cluster_size": size,
-            **_likeness(plan, numbering, survivors.removed_by == 2),
+            **_likeness(plan, numbering, removed_by == 2),
         },
         schema=_CLUSTERS,
     )
-    write_by_shard(files["clusters"], table, numbering, {"largest_cluster": str(largest_cluster(near)[1])})
-    return Made(len(numbering))
 
 
 def _matched(plan: Plan) -> Iterator[tuple[Pairs, NDArray[np.float32] | None]]:
@@ -188,11 +209,12 @@ def _likeness(plan: Plan, numbering: Numbering, of: NDArray[np.bool_]) -> dict[s
     for pairs, exact in _matched(plan):
         closest.see(pairs, pairs.bands.astype(np.float32) if exact is None else exact)
     settings = minhash_settings(plan)
+    bands = closest.bands[numbering.own]
     return {
-        "matched_with": pa.array(numbering.keys(closest.document), mask=~of),
-        "matching_bands": pa.array(closest.bands, mask=~of),
-        "estimated_jaccard": pa.array(jaccard_of_bands(closest.bands, settings.bands, settings.rows), mask=~of),
-        "exact_jaccard": pa.array(closest.likeness, mask=~(of & plan.section["verify"])),
+        "matched_with": pa.array(numbering.keys(closest.document[numbering.own]), mask=~of),
+        "matching_bands": pa.array(bands, mask=~of),
+        "estimated_jaccard": pa.array(jaccard_of_bands(bands, settings.bands, settings.rows), mask=~of),
+        "exact_jaccard": pa.array(closest.likeness[numbering.own], mask=~(of & plan.section["verify"])),
     }
 
 
@@ -232,10 +254,12 @@ def prepare(run: StageRun) -> None:
     """All steps before the last; raises GuardError when one cluster would swallow the corpus."""
     everything = run.plan.all_inputs()
     run.barrier_step(DIGESTS, run.input_keys("digests"))
+    run.extend_plan(runs=[*dedup_against.earlier_runs(run.plan), own_run(run.plan)])
     run.barrier_step(DUPLICATES, [run.plan.key("duplicates", everything)])
     if "minhash" in run.plan.section["methods"]:
         dedup_pairs.prepare(run)
-    run.barrier_step(CLUSTERS, [run.plan.key("clusters", everything)])
+    step = replace(CLUSTERS, outputs=("clusters", "bridged")) if run.plan.section["against"] else CLUSTERS
+    run.barrier_step(step, [run.plan.key("clusters", everything)])
     _guard(run)
     if "substring" in run.plan.section["methods"]:
         counted = [receipt.counts for receipt in run.folder.receipts("digests").values()]
@@ -247,7 +271,7 @@ def _largest_cluster(plan: Plan) -> tuple[int, int]:
     path = plan.stage_folder.file("clusters", 0)
     with storage.open_input(path) as file:
         n_documents = pq.read_metadata(file).num_rows
-    return number_in(path, "largest_cluster"), n_documents
+    return number_in(path, _LARGEST), n_documents
 
 
 def _guard(run: StageRun) -> None:
@@ -261,5 +285,8 @@ def _guard(run: StageRun) -> None:
 
 
 def notes(plan: Plan) -> list[str]:
-    largest = "the largest cluster of near-duplicates has {:,} of {:,} documents".format(*_largest_cluster(plan))
-    return [largest, *(dedup_pairs.notes(plan) if "minhash" in plan.section["methods"] else [])]
+    found = ["the largest cluster of near-duplicates has {:,} of {:,} documents".format(*_largest_cluster(plan))]
+    if plan.section["against"]:
+        n_repeated = number_in(plan.stage_folder.file("clusters", 0), _REPEATED)
+        found += dedup_against.notes(plan, n_repeated)
+    return [*found, *(dedup_pairs.notes(plan) if "minhash" in plan.section["methods"] else [])]

@@ -77,9 +77,12 @@ def write_shard_signatures(plan: Plan, shard: int, files: dict[str, Path]) -> Ma
 
 
 def write_edges(plan: Plan, number: int, files: dict[str, Path]) -> Made:
-    settings, cap = minhash_settings(plan), plan.section["max_bucket_documents"]
-    pairs, n_capped = match_range(opened(plan, "bands"), number, plan.extra["n_ranges"], settings, cap)
-    _write_pairs(files["edges"], pairs.numbered(Numbering(plan).first), {_CAPPED: str(n_capped)})
+    settings, cap, numbering = minhash_settings(plan), plan.section["max_bucket_documents"], Numbering(plan)
+    earlier, own = numbering.opened("bands", slice(-1)), numbering.opened("bands", slice(-1, None))
+    pairs, n_capped = match_range(own, number, plan.extra["n_ranges"], settings, cap, earlier)
+    pairs = pairs.numbered(numbering.first)
+    new = pairs.right >= numbering.n_earlier  # of the others, which are all of earlier runs, these know
+    _write_pairs(files["edges"], pairs.where(new), {_CAPPED: str(n_capped)})
     return Made()
 
 
@@ -101,8 +104,8 @@ def write_pairs(plan: Plan, number: int, files: dict[str, Path]) -> Made:
     A document is the right one in as many pairs as it has bands, or a few times more: so parts are about equal, and as
     large as what was matched at once.
     """
-    n_documents, n_parts = len(Numbering(plan)), plan.extra["n_ranges"]
-    bounds = [(number + i) * n_documents // n_parts for i in range(2)]
+    own, n_parts = Numbering(plan).own, plan.extra["n_ranges"]
+    bounds = [own.start + (number + i) * (own.stop - own.start) // n_parts for i in range(2)]
     here = [("right", ">=", bounds[0]), ("right", "<", bounds[1])]
     pairs = merged(_pairs(pq.read_table(file, filters=here)) for _, file in opened(plan, "edges"))
     _write_pairs(files["pairs"], pairs, {})
@@ -188,7 +191,10 @@ OVERLAPS = Step("overlaps", ("overlaps",), write_overlaps)
 def prepare(run: StageRun) -> None:
     """All of them, from band keys to what `matched` reads."""
     section, everything = run.plan.section, run.plan.all_inputs()
-    n_ranges = ranges_for(len(Numbering(run.plan)), section["minhash"]["bands"], section["memory"])
+    numbering = Numbering(run.plan)
+    n_own = len(numbering) - numbering.n_earlier
+    n_documents = n_own + min(n_own, numbering.n_earlier)  # of earlier runs, those that are like ours
+    n_ranges = ranges_for(n_documents, section["minhash"]["bands"], section["memory"])
     run.extend_plan(n_ranges=n_ranges)
     run.barrier_step(BANDS, run.shard_keys("bands"))
     if section["store_signatures"]:

@@ -1,6 +1,7 @@
 """What the steps of dedup share: tables with a row group a shard, and documents by number over all shards."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,6 +13,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from corpus import storage
+from corpus.dataset import StageFolder
+from corpus.schema import document_key, document_place
 from pipeline.steps import Plan
 
 
@@ -30,66 +33,137 @@ def scope_marks(dumps: pa.Array) -> NDArray[np.uint64]:
     return table[pc.fill_null(encoded.indices, len(marks)).to_numpy(zero_copy_only=False)]
 
 
+Run = dict[str, Any]
+"""{"folder": str, "n_rows": [of each shard], "known": [the numbers of the runs that its keys speak of, itself first]}"""
+
+
+def own_run(plan: Plan) -> Run:
+    """This run, from the digests that it has made. The rows of a shard that is missing are none."""
+    n_rows = [0] * len(plan.inputs)
+    for shard, file in opened(plan, "digests"):
+        row = pq.read_table(file, columns=["row"])["row"]
+        n_rows[shard] = row[-1].as_py() + 1 if len(row) else 0
+    return {"folder": plan.folder, "n_rows": n_rows, "known": [len(plan.section["against"])]}
+
+
 class Numbering:
-    """Dense numbers of all documents: those of shard s are first[s] … first[s + 1] - 1, in row order."""
+    """Dense numbers of all documents: run by run, earlier ones first, in each by shard and row.
+
+    Shards are numbered in the same way: those of shard s are first[s] … first[s + 1] - 1. Runs are numbered from 0; in
+    *keys* (`corpus.schema.document_key`) the run itself is 0 and earlier ones count from 1, as `--against` names them.
+    """
 
     def __init__(self, plan: Plan) -> None:
-        receipts = plan.stage_folder.receipts("digests")
-        self.files = {shard: plan.stage_folder.file("digests", shard) for shard in sorted(receipts)}
-        n_rows = np.zeros(len(plan.inputs), np.int64)
-        for shard in self.files:
-            row = self._column(shard, ["row"])["row"].to_numpy()
-            n_rows[shard] = int(row[-1]) + 1 if len(row) else 0
-        self.first = np.concatenate([[0], np.cumsum(n_rows)])
+        self._runs: list[Run] = plan.extra["runs"]
+        self.folders = [StageFolder(run["folder"]) for run in self._runs]
+        n_shards = [len(run["n_rows"]) for run in self._runs]
+        self.first = np.cumsum([0, *(n for run in self._runs for n in run["n_rows"])])
+        self.first_shard = np.cumsum([0, *n_shards])
+        self._run_of = np.repeat(np.arange(len(n_shards)), n_shards)
+        self.n_runs = len(self._runs)
+        self.n_earlier = int(self.first[self.first_shard[-2]])
 
     def __len__(self) -> int:
         return int(self.first[-1])
 
-    def _column(self, shard: int, names: list[str]) -> pa.Table:
-        with storage.open_input(self.files[shard]) as file:
+    def of_run(self, run: int) -> slice:
+        """The numbers of a run's documents."""
+        return slice(*(int(self.first[self.first_shard[end]]) for end in (run, run + 1)))
+
+    @property
+    def own(self) -> slice:
+        """The numbers of this run's documents, which are the last."""
+        return self.of_run(self.n_runs - 1)
+
+    def known(self, run: int) -> list[int]:
+        """What the runs are here that keys of this one speak of: itself, then those it was matched against."""
+        known: list[int] = self._runs[run]["known"]
+        return known
+
+    def own_shards(self) -> Iterator[slice]:
+        """The numbers of each of this run's shards, counted from the first of the run."""
+        for start, stop in pairwise(self.first[self.first_shard[-2] :] - self.n_earlier):
+            yield slice(int(start), int(stop))
+
+    def opened(self, kind: str, runs: slice) -> Iterator[tuple[int, IO[bytes]]]:
+        """(numbered shard, file) of every item of a step of these runs, of which the last is this one."""
+        for folder, first in zip(self.folders[runs], self.first_shard[:-1][runs], strict=True):
+            for shard, file in _opened(folder, kind):
+                yield int(first) + shard, file
+
+    def _columns(self, shard: int, names: list[str]) -> pa.Table:
+        run = self._run_of[shard]
+        with storage.open_input(self.folders[run].file("digests", int(shard - self.first_shard[run]))) as file:
             return pq.read_table(file, columns=names)
 
     def gather(self, names: tuple[str, ...], missing: float, dtype: Any) -> NDArray[Any]:
         """[n] or [n, len(names)]: columns of all shards, by number; rows that are not there get `missing`."""
         result = np.full((len(self), len(names)), missing, dtype)
-        for shard in self.files:
-            table = self._column(shard, ["row", *names])
+        for shard in np.flatnonzero(np.diff(self.first)).tolist():
+            table = self._columns(shard, ["row", *names])
             at = self.first[shard] + table["row"].to_numpy().astype(np.int64)
             for position, name in enumerate(names):
                 result[at, position] = table[name].to_numpy()
         return result
 
     def priority(self) -> NDArray[np.float64]:
-        return self.gather(("priority",), np.nan, np.float64)[:, 0]
+        """As the keep policy has it within each run; any document of an earlier run is before all of the later ones."""
+        values = self.gather(("priority",), np.nan, np.float64)[:, 0]
+        if self.n_runs > 1:
+            above = 0
+            for run in reversed(range(self.n_runs)):
+                distinct, rank = np.unique(values[self.of_run(run)], return_inverse=True)
+                rank[np.isnan(distinct)[rank]] = -1
+                values[self.of_run(run)] = rank + above + 1
+                above += len(distinct) + 1
+        return values
 
     def keys(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         shards = np.searchsorted(self.first, numbers, side="right") - 1
-        return shards << 32 | (numbers - self.first[shards])
+        run = self._run_of[shards]
+        return document_key((run + 1) % self.n_runs, shards - self.first_shard[run], numbers - self.first[shards])
+
+    def numbers(self, run: int, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The numbers of documents that one of the runs has under these keys."""
+        its_run, shard, row = document_place(keys)
+        return self.first[self.first_shard[np.array(self.known(run))[its_run]] + shard] + row
 
     def ids(self, numbers: NDArray[np.int64]) -> pa.Array:
         """The ids of these documents, read shard by shard."""
-        result = np.full(len(numbers), None, object)
-        shards = np.searchsorted(self.first, numbers, side="right") - 1
-        for shard in np.unique(shards):
-            table = self._column(int(shard), ["row", "id"])
-            names = dict(zip(table["row"].to_pylist(), table["id"].to_pylist(), strict=True))
-            mine = np.flatnonzero(shards == shard)
-            result[mine] = [names[int(number - self.first[shard])] for number in numbers[mine]]
-        return pa.array(result, pa.string())
+        order = np.argsort(numbers, kind="stable")
+        found = [pa.array([], pa.string())]
+        for shard, start, stop in self._by_shard(numbers[order]):
+            table = self._columns(shard, ["row", "id"])
+            at = np.searchsorted(table["row"].to_numpy(), numbers[order[start:stop]] - self.first[shard])
+            found.append(table["id"].combine_chunks().take(pa.array(at)))
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return pa.concat_arrays(found).take(pa.array(back))
+
+    def _by_shard(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+        """(shard, start, stop): numbers[start:stop] of the ascending `numbers` are documents of the shard."""
+        bounds = np.searchsorted(numbers, self.first)
+        for shard in np.flatnonzero(np.diff(bounds)):
+            yield int(shard), int(bounds[shard]), int(bounds[shard + 1])
 
 
 def write_by_shard(path: Path, table: pa.Table, numbering: Numbering, metadata: dict[str, str] | None = None) -> None:
+    """Write a table of this run's documents, a row group a shard."""
     schema = table.schema.with_metadata(metadata)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for shard in range(len(numbering.first) - 1):
-            start, stop = int(numbering.first[shard]), int(numbering.first[shard + 1])
-            writer.write_table(table.slice(start, stop - start), row_group_size=max(stop - start, 1))
+        for shard in numbering.own_shards():
+            part = table[shard]
+            writer.write_table(part, row_group_size=max(len(part), 1))
 
 
 def opened(plan: Plan, kind: str) -> Iterator[tuple[int, IO[bytes]]]:
     """(item, file) of every item of a step that has one output of its own name."""
-    for item in sorted(plan.stage_folder.receipts(kind)):
-        with storage.open_input(plan.stage_folder.file(kind, item)) as file:
+    return _opened(plan.stage_folder, kind)
+
+
+def _opened(folder: StageFolder, kind: str) -> Iterator[tuple[int, IO[bytes]]]:
+    for item in sorted(folder.receipts(kind)):
+        with storage.open_input(folder.file(kind, item)) as file:
             yield item, file
 
 
