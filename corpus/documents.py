@@ -4,14 +4,18 @@ from functools import cached_property
 
 import pyarrow as pa
 
+from corpus.arena import Arena
 from corpus.text import Texts
 
 
 class Documents:
-    """What a rule set measures. Immutable: `replace` gives new documents."""
+    """What a rule set measures. Immutable: `replace` gives new documents.
 
-    def __init__(self, batch: pa.RecordBatch) -> None:
+    What is derived from their texts lies in `arena`: after the next `clear` they are not to be measured any more."""
+
+    def __init__(self, batch: pa.RecordBatch, arena: Arena | None = None) -> None:
         self.batch = batch
+        self.arena = arena
 
     def __len__(self) -> int:
         return self.batch.num_rows
@@ -24,7 +28,7 @@ class Documents:
 
     @cached_property
     def texts(self) -> Texts:
-        return Texts.of(self.column("text"))
+        return Texts.of(self.column("text"), self.arena)
 
     def replace(self, columns: dict[str, pa.Array]) -> "Documents":
         """The same documents with these columns set (existing ones in place, new ones at the end)."""
@@ -34,4 +38,4 @@ class Documents:
                 batch = batch.set_column(batch.schema.get_field_index(name), name, values)
             else:
                 batch = batch.append_column(name, values)
-        return Documents(batch)
+        return Documents(batch, self.arena)

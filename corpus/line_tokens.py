@@ -36,7 +36,7 @@ def _find_line_tokens(lines, tokens, first):
 
 def _scan(texts: Texts) -> NDArray[np.int64]:
     lines = lines_of(texts)
-    first = np.empty(len(lines.starts) + 1, np.int64)
+    first = texts.arena.empty(len(lines.starts) + 1, np.int64)
     _find_line_tokens(lines, tokens_of(texts), first)
     return first
 

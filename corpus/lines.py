@@ -131,9 +131,9 @@ def _find_lines(data, offsets, lines):
 
 def _scan(texts: Texts) -> Lines:
     n = _count_lines(texts.data, texts.offsets)
-    starts, ends, characters, text_starts, text_ends = (np.empty(n, np.int32) for _ in range(5))
+    starts, ends, characters, text_starts, text_ends = (texts.arena.empty(n, np.int32) for _ in range(5))
     first = np.empty(len(texts) + 1, np.int64)
-    lines = Lines(first, starts, ends, characters, np.empty(n, np.uint64), text_starts, text_ends)
+    lines = Lines(first, starts, ends, characters, texts.arena.empty(n, np.uint64), text_starts, text_ends)
     _find_lines(texts.data, texts.offsets, lines)
     return lines
 

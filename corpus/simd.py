@@ -26,7 +26,8 @@ Flags = int
 """Another: bytes that have at least one of these bits."""
 
 UPPERCASE: Ranges = ((65, 90),)
-LETTERS: Ranges = (*UPPERCASE, (97, 122))
+LOWERCASE: Ranges = ((97, 122),)
+LETTERS: Ranges = (*UPPERCASE, *LOWERCASE)
 DIGITS: Ranges = ((48, 57),)
 WHITE_SPACE: Ranges = ((9, 13), (28, 32))  # what str.isspace says of ASCII
 BEYOND_ASCII: Ranges = ((128, 255),)
@@ -119,7 +120,7 @@ def first_bit(typing_context: Any, mask: Any) -> Any:
 
 
 @intrinsic
-def _last_bit(typing_context: Any, mask: Any) -> Any:
+def last_bit(typing_context: Any, mask: Any) -> Any:
     """Index (int64) of the highest bit that is set; undefined for 0."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -182,7 +183,7 @@ def last_finder(wanted: Ranges) -> Callable[..., Any]:
         while start < end:
             found = find(data, end - BLOCK)[0]
             if found:
-                return max(end - BLOCK + _last_bit(found), start - 1)
+                return max(end - BLOCK + last_bit(found), start - 1)
             end -= BLOCK
         return start - 1
 

@@ -13,17 +13,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from corpus.arena import Arena
+
 Derived = TypeVar("Derived")
 
 
 class Texts:
     """`data`: uint8[:], `offsets`: int64[n + 1], absolute into `data`; text i is data[offsets[i]:offsets[i + 1]].
 
-    A null text counts as empty. Both arrays are read-only views of Arrow's buffers, which `column` keeps alive.
+    A null text counts as empty. Both arrays are read-only views of Arrow's buffers, which `column` keeps alive. What is
+    derived from the texts lies in `arena`.
     """
 
-    def __init__(self, column: pa.LargeStringArray) -> None:
+    def __init__(self, column: pa.LargeStringArray, arena: Arena | None = None) -> None:
         self.column = column
+        self.arena = arena or Arena()
         self._derived: dict[Callable[[Texts], Any], Any] = {}
 
     def once(self, make: Callable[["Texts"], Derived]) -> Derived:
@@ -34,7 +38,7 @@ class Texts:
         return result
 
     @classmethod
-    def of(cls, column: pa.Array | pa.ChunkedArray | list[str]) -> "Texts":
+    def of(cls, column: pa.Array | pa.ChunkedArray | list[str], arena: Arena | None = None) -> "Texts":
         """Any Arrow string array (or list of str); one of another layout is cast, and a null made empty."""
         if isinstance(column, list):
             column = pa.array(column, pa.large_string())
@@ -44,7 +48,7 @@ class Texts:
             column = column.cast(pa.large_string())
         if column.null_count:
             column = pc.fill_null(column, "")
-        return cls(column)
+        return cls(column, arena)
 
     def __len__(self) -> int:
         return len(self.column)

@@ -32,19 +32,16 @@ from corpus.token_boundaries import closing, is_address, opening, separator
 from corpus.token_characters import (
     ALONE,
     ASCII,
-    CLOSES,
     DIGIT,
-    DOT,
     FOLLOWS,
     IN_ADDRESS,
     LETTER,
     PUNCTUATION,
     SEPARATES,
     SPACE,
-    UPPER,
     class_of,
 )
-from corpus.token_lists import ABBREVIATION_KEYS, is_listed
+from corpus.token_windows import find_tokens
 from corpus.unicode import decode, sequence_length
 
 # Bits of `Tokens.flags`.
@@ -205,41 +202,16 @@ def _split(data, start, end, base, scratch, columns, n):
     return n
 
 
-@helper
-def _is_simple(data, start, mark):
-    """Whether the ASCII character at `mark`, the last of its field and the only one that is no letter, is a token apart.
-
-    Not so where `closing` has to look closer: at "J.", "USA." and "Mr.", or at a character that does not close."""
-    bits = ASCII[data[mark]]
-    if mark == start or bits & CLOSES:
-        return True
-    if bits & DOT == 0 or mark - start == 1 or ASCII[data[mark - 1]] & UPPER:
-        return False
-    return not is_listed(ABBREVIATION_KEYS, data, start, mark + 1)
-
-
-def _mark_flags(byte: int) -> int:
-    """Flags of a token that is this one ASCII character, and no letter."""
-    flags = int(HAS_DIGIT) if ASCII[byte] & DIGIT else 0
-    flags |= int(ONLY_PUNCTUATION) if ASCII[byte] & PUNCTUATION else 0
+def _byte_flags(byte: int) -> int:
+    """Flags of a token in a plain field that begins with this byte: of letters, or of digits, or this one mark."""
+    bits = ASCII[byte]
+    flags = int(HAS_LETTER) if bits & LETTER else 0
+    flags |= int(HAS_DIGIT) if bits & DIGIT else 0
+    flags |= int(ONLY_PUNCTUATION) if bits & PUNCTUATION else 0
     return flags | (int(ENDS_SENTENCE) if chr(byte) in SENTENCE_ENDS else 0)
 
 
-_MARK_FLAGS = np.array([_mark_flags(byte) for byte in range(128)], np.uint8)
-
-
-@helper
-def _emit_marked(data, start, mark, base, columns, n):
-    """Two tokens: the letters data[start:mark], if there are any, and the ASCII character at `mark`; returns the next n."""
-    flags = np.uint8(0)
-    if mark == start:
-        flags = OPENS_FIELD
-    else:
-        n = _emit(data, start, mark - start, mark - start, HAS_LETTER | OPENS_FIELD, base, columns, n)
-    return _emit(data, mark, 1, 1, flags | _MARK_FLAGS[data[mark]], base, columns, n)
-
-
-_classes = masks(WHITE_SPACE, LETTERS)
+_BYTE_FLAGS = np.array([_byte_flags(byte) for byte in range(128)], np.uint8)
 
 
 _bounds = masks(WHITE_SPACE, LETTERS, CONTINUATION)
@@ -260,7 +232,6 @@ def _capacity(data, offsets):
 
 @kernel(types.void(BYTES, OFFSETS, types.int64, types.int64[::1], types.Tuple(_COLUMNS)))
 def _tokenize(data, offsets, longest, first, columns):
-    """Fields are found 64 bytes at a time. Four of five are letters only, one of ten has one mark at its end."""
     positions = np.empty(longest + 1, np.int64)
     classes = np.empty(longest + 1, np.int32)
     scratch = positions, classes, np.empty(longest + 1, np.int32), np.empty(longest + 1, np.int32)
@@ -269,39 +240,28 @@ def _tokenize(data, offsets, longest, first, columns):
     for document in range(len(offsets) - 1):
         base, end = offsets[document], offsets[document + 1]
         first[document] = n
-        field = base
-        inside = np.uint64(0)  # 1: in a field, which began at `field`
-        mixed = False  # the field reaches back into an earlier block and has another byte than a letter there
-        for block in range(base, end + 1, BLOCK):  # a field that ends with the text has its edge one further
-            space, letters = _classes(data, block)
-            solid = ~space & first_bits(end - block)
-            other = solid & ~letters
-            edges = solid ^ (solid << one | inside)
-            while edges:
-                edge = edges & (~edges + one)
-                at = block + first_bit(edge)
-                edges ^= edge
-                if inside:
-                    others = other & (edge - one)
-                    if others == 0 and not mixed:
-                        n = _emit(data, field, at - field, at - field, HAS_LETTER | OPENS_FIELD, base, columns, n)
-                    elif others == edge >> one and not mixed and _is_simple(data, field, at - 1):
-                        n = _emit_marked(data, field, at - 1, base, columns, n)
-                    else:
-                        n = _split(data, field, at, base, scratch, columns, n)
-                    mixed = False
-                other &= ~(edge - one)
-                field = at
-                inside ^= one
-            if inside:
-                mixed |= other != 0
+        at = base
+        while at < end:
+            width, starts, stops, opens, others = find_tokens(data, at, end)
+            while starts:
+                bit = starts & (~starts + one)
+                start = at + first_bit(starts)
+                stop = at + first_bit(stops) if stops else at + width
+                if others & bit:
+                    n = _split(data, start, stop, base, scratch, columns, n)
+                else:
+                    flags = _BYTE_FLAGS[data[start]] | (OPENS_FIELD if opens & bit else np.uint8(0))
+                    n = _emit(data, start, stop - start, stop - start, flags, base, columns, n)
+                starts ^= bit
+                stops &= stops - one
+            at += width
     first[len(offsets) - 1] = n
 
 
 def _scan(texts: Texts) -> Tokens:
     capacity = _capacity(texts.data, texts.offsets)
-    starts, ends, characters = (np.empty(capacity, np.int32) for _ in range(3))
-    columns = (np.empty(capacity, np.uint64), starts, ends, characters, np.empty(capacity, np.uint8))
+    dtypes = (np.uint64, np.int32, np.int32, np.int32, np.uint8)
+    columns = tuple(texts.arena.empty(capacity, dtype) for dtype in dtypes)
     first = np.empty(len(texts) + 1, np.int64)
     _tokenize(texts.data, texts.offsets, texts.longest, first, columns)
     return Tokens(first, *(column[: first[-1]] for column in columns))

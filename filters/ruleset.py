@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.arena import Arena
 from corpus.documents import Documents
 from corpus.errors import ConfigError
 from corpus.modules import load_module, short_name
@@ -63,8 +64,10 @@ def apply(rulesets: Sequence[Ruleset], documents: Documents) -> tuple[Documents,
     Some documents at a time: their tokens and lines take memory that was used before, and are still in the cache when the
     next rule set reads them.
     """
-    parts = list(pieces(documents))
-    measured = [_measure(rulesets, part) for part in parts]
+    parts, measured = [], []
+    for part in pieces(documents):
+        parts.append(part)
+        measured.append(_measure(rulesets, part))
     signals = {name: np.concatenate([found[name] for found, _ in measured]) for name in measured[0][0]}
     types = {name: values.type for _, columns in measured for name, values in columns.items()}
     edited = {
@@ -93,13 +96,20 @@ def _measure(rulesets: Sequence[Ruleset], documents: Documents) -> tuple[Signals
 
 
 def pieces(documents: Documents) -> Iterator[Documents]:
-    """Runs of documents of about _PIECE_BYTES of text, each of one at least; the documents themselves if they are few."""
+    """Runs of documents of about _PIECE_BYTES of text, each of one at least; the documents themselves if they are few.
+
+    To be measured one after another: all use the same memory."""
+    arena = Arena()
     ends = documents.texts.offsets[1:] - documents.texts.offsets[0]
     start = 0
     while start == 0 or start < len(documents):
         before = ends[start - 1] if start else 0
         stop = max(int(np.searchsorted(ends, before + _PIECE_BYTES, side="right")), start + 1)
-        yield documents if stop - start >= len(documents) else Documents(documents.batch.slice(start, stop - start))
+        arena.clear()
+        if stop - start >= len(documents):
+            yield documents
+        else:
+            yield Documents(documents.batch.slice(start, stop - start), arena)
         start = stop
 
 
