@@ -202,16 +202,16 @@ def _split(data, start, end, base, scratch, columns, n):
     return n
 
 
-def _byte_flags(byte: int) -> int:
-    """Flags of a token in a plain field that begins with this byte: of letters, or of digits, or this one mark."""
+def _flags_of_byte(byte: int) -> int:
+    """Flags of a token of a plain field that begins with this byte and is no contraction."""
     bits = ASCII[byte]
     flags = int(HAS_LETTER) if bits & LETTER else 0
     flags |= int(HAS_DIGIT) if bits & DIGIT else 0
-    flags |= int(ONLY_PUNCTUATION) if bits & PUNCTUATION else 0
+    flags |= int(ONLY_PUNCTUATION) if bits & PUNCTUATION or byte >= 128 else 0
     return flags | (int(ENDS_SENTENCE) if chr(byte) in SENTENCE_ENDS else 0)
 
 
-_BYTE_FLAGS = np.array([_byte_flags(byte) for byte in range(128)], np.uint8)
+_FLAGS = np.array([_flags_of_byte(byte) for byte in range(256)], np.uint8)
 
 
 _bounds = masks(WHITE_SPACE, LETTERS, CONTINUATION)
@@ -242,7 +242,7 @@ def _tokenize(data, offsets, longest, first, columns):
         first[document] = n
         at = base
         while at < end:
-            width, starts, stops, opens, others = find_tokens(data, at, end)
+            width, starts, stops, opens, contractions, others, within = find_tokens(data, at, end)
             while starts:
                 bit = starts & (~starts + one)
                 start = at + first_bit(starts)
@@ -250,8 +250,10 @@ def _tokenize(data, offsets, longest, first, columns):
                 if others & bit:
                     n = _split(data, start, stop, base, scratch, columns, n)
                 else:
-                    flags = _BYTE_FLAGS[data[start]] | (OPENS_FIELD if opens & bit else np.uint8(0))
-                    n = _emit(data, start, stop - start, stop - start, flags, base, columns, n)
+                    flags = HAS_LETTER if contractions & bit else _FLAGS[data[start]]
+                    flags |= OPENS_FIELD if opens & bit else np.uint8(0)
+                    characters = stop - start - count_bits(within & (stops ^ (stops - one)) & ~(bit - one))
+                    n = _emit(data, start, stop - start, characters, flags, base, columns, n)
                 starts ^= bit
                 stops &= stops - one
             at += width
