@@ -22,7 +22,7 @@ from corpus.rules import Measurement, Rule
 from corpus.sentences import ends_sentence
 from corpus.unicode import decode
 from corpus.views import View, view_of
-from filters.kernels.counting import count_key, table_size
+from filters.kernels.counting import clear, first_equal, table_size
 
 _SOURCE = "FineWeb (arXiv 2406.17557), section 3.6"
 
@@ -47,12 +47,10 @@ OPTIONS: dict[str, object] = {"short_line_characters": 30, "view": View.TOKENS}
     )
 )
 def _measure(data, offsets, lines, first_token, most_lines, short_line_characters, signals):
-    size = table_size(most_lines)
-    counts = np.empty(size, np.int32)
-    table = np.empty(size, np.uint64), counts, np.full(size, -1, np.int64)
+    table, counts = np.empty(table_size(most_lines), np.int32), np.empty(most_lines, np.int32)
     for document in range(len(offsets) - 1):
         base, first, last = offsets[document], lines.first[document], lines.first[document + 1]
-        mask = table_size(last - first) - 1
+        mask = clear(table, counts, last - first)
         n_lines = 0
         punctuated = 0
         short = 0
@@ -65,8 +63,7 @@ def _measure(data, offsets, lines, first_token, most_lines, short_line_character
             final = previous(data, end)
             punctuated += ends_sentence(decode(data, final, end - final))
             short += lines.characters[line] <= short_line_characters
-            slot = count_key(table, document, mask, lines.hashes[line])
-            if counts[slot] > 1:
+            if first_equal(table, mask, lines.hashes[first:last], counts, line - first) != line - first:
                 repeated_characters += lines.characters[line]
         n_newlines = last - first - 1
         characters = count_text_characters(first, last, offsets[document + 1] - base, lines) - n_newlines

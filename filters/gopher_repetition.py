@@ -91,7 +91,7 @@ def _lines_of_document(first, last, lines, hashes, characters):
 @helper
 def _repeated_parts(hashes, characters, n, counting):
     """(how many of the `n` parts occurred before, their characters)."""
-    table, _, counts = counting
+    table, counts = counting
     mask = clear(table, counts, n)
     repeated = 0
     repeated_characters = 0
@@ -103,109 +103,122 @@ def _repeated_parts(hashes, characters, n, counting):
 
 
 @helper
-def _top_ngram(n, candidates, n_candidates, counting, covered):
-    """Characters covered by the most frequent n-gram that repeats, with the spaces inside it."""
-    _, firsts, counts = counting
-    most = 1
-    characters = 0
-    for c in range(n_candidates):
-        if counts[firsts[c]] > most:
-            most = counts[firsts[c]]
-            at = candidates[c]
-            characters = most * (covered[at + n] - covered[at] + n - 1)
-    return characters
+def _drop_single(keys, candidates, n, seen, times):
+    """Keep the candidates whose key occurs more than once, and a few others; returns how many.
 
-
-@helper
-def _duplicate_ngrams(n, candidates, n_candidates, counting, covered):
-    """Characters in n-grams that occurred before, none twice. Leaves the count of an n-gram that was met negative."""
-    _, firsts, counts = counting
-    characters = 0
-    behind = 0
-    for c in range(n_candidates):
-        at = candidates[c]
-        if at < behind:
-            continue
-        first = firsts[c]
-        if counts[first] < 0:
-            characters += covered[at + n] - covered[at]
-            behind = at + n
-        elif counts[first] > 1:
-            counts[first] = -counts[first]
-    return characters
-
-
-@helper
-def _next_candidates(n, hashes, candidates, keys, n_candidates, counting):
-    """Keep the positions where an (n + 1)-gram can repeat, with its key; returns how many.
-
-    An n-gram repeats there and another at the next token. `hashes`: those of the document's tokens.
+    times[i]: how often key i occurs, at most; 255 stands for more. `seen` (uint8) counts what the lower bits of a key have met:
+    most keys are new, or are not, at random, so that no branch may depend on it.
     """
-    _, firsts, counts = counting
-    kept = 0
-    last = len(hashes) - 1
-    for c in range(n_candidates - 1):  # every position is written, so that no branch depends on whether it is kept
-        at = candidates[c]
-        repeats = (counts[firsts[c]] != 1) & (counts[firsts[c + 1]] != 1) & (candidates[c + 1] == at + 1)
-        candidates[kept] = at
-        keys[kept] = combine(keys[c], hashes[min(at + n, last)])
-        kept += repeats
-    return kept
-
-
-@helper
-def _repeated_bigrams(hashes, candidates, keys, seen):
-    """Positions of the bigrams that occur twice, and a few others, with their keys; returns how many.
-
-    `seen` (uint8) marks what the lower bits of a key have met once (1) and more often (above 1): no branch to mispredict.
-    """
-    n = len(hashes) - 1
     size = 4 * table_size(n)
     seen[:size] = 0
     mask = np.uint64(size - 1)
     for i in range(n):
-        slot = combine(hashes[i], hashes[i + 1]) & mask
-        seen[slot] = 2 * seen[slot] + 1
+        slot = keys[i] & mask
+        seen[slot] += seen[slot] < 255
     kept = 0
     for i in range(n):
-        key = combine(hashes[i], hashes[i + 1])
-        candidates[kept] = i
+        key = keys[i]
         keys[kept] = key
-        kept += seen[key & mask] > 1
+        candidates[kept] = candidates[i]
+        here = seen[key & mask]
+        times[kept] = here
+        kept += here > 1
+    return kept
+
+
+@helper
+def _top_ngram(n, keys, candidates, n_candidates, times, chosen, counting, covered):
+    """Characters covered by the most frequent n-gram that repeats, with the spaces inside it.
+
+    What may occur as often as any is counted exactly; where it occurs less often, because two keys met in one slot, so is what
+    may occur as often as that.
+    """
+    table, counts = counting
+    chosen_keys, chosen_candidates = chosen
+    least = 2
+    for c in range(n_candidates):
+        least = max(least, times[c])
+    while True:
+        n_chosen = 0
+        for c in range(n_candidates):
+            chosen_keys[n_chosen] = keys[c]
+            chosen_candidates[n_chosen] = candidates[c]
+            n_chosen += times[c] >= least
+        mask = clear(table, counts, n_chosen)
+        for i in range(n_chosen):
+            first_equal(table, mask, chosen_keys, counts, i)
+        most = 1
+        characters = 0
+        for i in range(n_chosen):
+            if counts[i] > most:
+                most = counts[i]
+                at = chosen_candidates[i]
+                characters = most * (covered[at + n] - covered[at] + n - 1)
+        if most >= least or least == 2:
+            return characters
+        least = max(most, 2)
+
+
+@helper
+def _duplicate_ngrams(n, keys, candidates, n_candidates, counting, covered):
+    """Characters in n-grams that occurred before, none twice."""
+    table, counts = counting
+    mask = clear(table, counts, n_candidates)
+    characters = 0
+    behind = 0
+    for c in range(n_candidates):
+        at = candidates[c]
+        if at >= behind and first_equal(table, mask, keys, counts, c) != c:
+            characters += covered[at + n] - covered[at]
+            behind = at + n
+    return characters
+
+
+@helper
+def _next_candidates(n, hashes, keys, candidates, n_candidates):
+    """Keep the positions where an (n + 1)-gram can repeat, with its key; returns how many.
+
+    An n-gram repeats there and another at the next token. `hashes`: those of the document's tokens.
+    """
+    kept = 0
+    last = len(hashes) - 1
+    for c in range(n_candidates - 1):  # every position is written, so that no branch depends on whether it is kept
+        at = candidates[c]
+        candidates[kept] = at
+        keys[kept] = combine(keys[c], hashes[min(at + n, last)])
+        kept += candidates[c + 1] == at + 1
     return kept
 
 
 @helper
 def _ngrams_of_document(hashes, characters, scratch, counting, found):
     """Fill `found` with the characters of the top and duplicate n-grams, n = 2 … 10, of a document's tokens."""
-    keys, candidates, covered, seen = scratch
-    table, firsts, counts = counting
+    keys, candidates, covered, seen, times, chosen = scratch
     covered[0] = 0
     for i in range(len(hashes)):
         covered[i + 1] = covered[i] + characters[i]
-    n_candidates = _repeated_bigrams(hashes, candidates, keys, seen)
+    n_candidates = max(len(hashes) - 1, 0)
+    for i in range(n_candidates):
+        candidates[i] = i
+        keys[i] = combine(hashes[i], hashes[i + 1])
     for n in range(2, _LONGEST + 1):
-        mask = clear(table, counts, n_candidates)
-        for c in range(n_candidates):
-            firsts[c] = first_equal(table, mask, keys, counts, c)
+        n_candidates = _drop_single(keys, candidates, n_candidates, seen, times)
         if n <= _LONGEST_TOP:
-            found[n - 2] = _top_ngram(n, candidates, n_candidates, counting, covered)
+            found[n - 2] = _top_ngram(n, keys, candidates, n_candidates, times, chosen, counting, covered)
         else:
-            found[n - 2] = _duplicate_ngrams(n, candidates, n_candidates, counting, covered)
-        n_candidates = _next_candidates(n, hashes, candidates, keys, n_candidates, counting)
+            found[n - 2] = _duplicate_ngrams(n, keys, candidates, n_candidates, counting, covered)
+        n_candidates = _next_candidates(n, hashes, keys, candidates, n_candidates)
 
 
 @kernel(types.void(OFFSETS, LINES, TOKENS, types.int64, types.float32[:, ::1]))
 def _measure(offsets, lines, tokens, most_parts, signals):
-    counting = (
-        np.empty(table_size(most_parts), np.int32),
-        np.empty(most_parts, np.int32),
-        np.empty(most_parts, np.int32),
-    )
+    counting = np.empty(table_size(most_parts), np.int32), np.empty(most_parts, np.int32)
     hashes = np.empty(most_parts, np.uint64)
     part_characters = np.empty(most_parts, np.int64)
-    seen = np.empty(4 * table_size(most_parts), np.uint8)
-    scratch = hashes, np.empty(most_parts, np.int32), np.empty(most_parts + 1, np.int64), seen
+    candidates, covered = np.empty(most_parts, np.int32), np.empty(most_parts + 1, np.int64)
+    seen, times = np.empty(4 * table_size(most_parts), np.uint8), np.empty(most_parts, np.uint8)
+    chosen = np.empty(most_parts, np.uint64), np.empty(most_parts, np.int32)
+    scratch = hashes, candidates, covered, seen, times, chosen
     ngram_characters = np.empty(_LONGEST - 1, np.int64)
     for document in range(len(offsets) - 1):
         first, last = lines.first[document], lines.first[document + 1]

@@ -1,7 +1,6 @@
-"""Counting equal 64-bit keys within a document: an open-addressing table that is emptied by a new generation number.
+"""Equal 64-bit keys within a document: an open-addressing table of places, cleared for each.
 
-A table is three arrays (keys uint64, counts int32, generations int64) of one power-of-two size, used for one document after
-another without clearing.
+It is int32 of a power of two, and as small as the document, so that clearing it costs less than what is then in the cache.
 """
 
 import numpy as np
@@ -19,21 +18,6 @@ def table_size(n):
 
 
 @helper
-def count_key(table, generation, mask, key):
-    """Count `key` once more in this generation; returns its slot. `mask` is the number of slots in use minus one."""
-    keys, counts, generations = table
-    slot = np.int64(key) & mask
-    while generations[slot] == generation and keys[slot] != key:
-        slot = (slot + 1) & mask
-    if generations[slot] != generation:
-        generations[slot] = generation
-        keys[slot] = key
-        counts[slot] = 0
-    counts[slot] += 1
-    return slot
-
-
-@helper
 def clear(table, counts, n):
     """Make room for `n` keys: the slots of `table` (int32) that they need, and their counts; returns their last slot."""
     size = table_size(n)
@@ -44,7 +28,7 @@ def clear(table, counts, n):
 
 @helper
 def first_equal(table, mask, keys, counts, i):
-    """The first of keys[0 … i] that equals keys[i], with its count (int32) one higher. To be called for i = 0, 1, 2, …
+    """The first of the keys so far that equals keys[i], with its count (int32) one higher. To be called for rising i.
 
     Whether a key is new is what no processor can predict, so no branch depends on it: a free slot (0) stands for key i itself.
     """
