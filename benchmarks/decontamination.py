@@ -16,7 +16,9 @@ from benchmarks.measure import Findings, Work, compare, distance, one_pass
 from benchmarks.peers import Peers
 from corpus.text import Texts
 from dedup.contamination import ContaminationSettings, Decontaminated, decontaminate
-from dedup.evaluation_index import EvaluationIndex, build_index, document_frequency, find_hits, item_statuses
+from dedup.contamination_methods import METHODS, item_statuses
+from dedup.evaluation_hits import document_frequency, find_hits
+from dedup.evaluation_index import EvaluationIndex, build_index
 from dedup.evaluation_sets import read_evaluation_sets
 
 MAX_DOCUMENT_FREQUENCY = 10
@@ -41,7 +43,7 @@ def run(data: Path, seconds: float, peers: Peers) -> Findings:
         "probe": (partial(find_hits, texts, index), size),
         "with verdicts": (partial(judge, texts, index), size),
     }
-    statuses = item_statuses(index, np.zeros(index.n_grams, np.bool_))["status"].to_pylist()
+    statuses = item_statuses(index, np.zeros(index.n_grams, np.bool_), METHODS["default"])["status"].to_pylist()
     findings = Findings(
         described(data, len(english), "English texts", size),
         compare(work | one_pass(texts.data), "MB/s", seconds),
@@ -49,11 +51,11 @@ def run(data: Path, seconds: float, peers: Peers) -> Findings:
             "sets": len(set(index.item_set.to_pylist())),
             "items": len(items),
             "unmatchable_items": statuses.count("unmatchable"),
-            "grams": index.n_grams,
+            "seeds": len(index.seeds),
             "index_mb": round(index.nbytes / 1e6, 1),
             "read_seconds": round(read - started, 2),
             "build_seconds": round(built - read, 2),
-            "hits": len(find_hits(texts, index).gram),
+            "hits": len(find_hits(texts, index).at),
             "contaminated": len(english) - judge(texts, index).reason.null_count,
         },
     )

@@ -80,6 +80,15 @@ SUBSTRING_LEDGER = [  # beyond DEDUP_LEDGER where exact substrings are looked fo
 ]
 
 SPAN = pa.struct(
-    [("start", pa.int64()), ("end", pa.int64()), ("set", pa.string()), ("item", pa.string()), ("score", pa.float32())]
+    [
+        ("start", pa.int64()),
+        ("end", pa.int64()),
+        ("set", pa.string()),
+        ("item", pa.string()),
+        ("score", pa.float32()),  # coverage of the part of the item that decided
+        ("question", pa.float32()),  # coverage of each part there; null: the item has none that is long enough
+        ("answer", pa.float32()),
+        ("passage", pa.float32()),
+    ]
 )
 DECONTAMINATE_LEDGER = [("spans", pa.list_(SPAN))]  # UTF-8 byte offsets into the text as the stage received it

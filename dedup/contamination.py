@@ -1,8 +1,9 @@
-"""Evaluation items in training text: which spans, and what becomes of the document.
+"""Evaluation items in training text: what becomes of the documents that have some.
 
-GPT-3 (Brown et al. 2020, appendix C): one n-gram of an item is enough; n-grams in more than 10 training documents are common
-phrases and do not count; the match goes with 200 characters on each side of it, pieces under 200 characters go too, and a
-document in more than 10 pieces goes whole. Of it we keep all numbers. Where the paper is silent or we differ:
+What counts as having one is the method's (`dedup.contamination_methods`). What is done about it are the numbers of GPT-3 (Brown et al.
+2020, appendix C): 13-grams in more than 10 training documents are common phrases and do not count; the match goes with 200
+characters on each side of it, pieces under 200 characters go too, and a document in more than 10 pieces goes whole.
+Where the paper is silent or we differ:
 
 - `cut` gives one document, its pieces apart by a blank line, where GPT-3 makes each piece a document;
 - windows that overlap or touch are one; pieces are counted before the short ones are dropped;
@@ -25,7 +26,9 @@ from numpy.typing import NDArray
 from corpus.errors import ConfigError
 from corpus.schema import SPAN
 from corpus.text import Texts
-from dedup.evaluation_index import EvaluationIndex, Hits, build_index, document_frequency, find_hits
+from dedup.contamination_methods import find_spans, method_of
+from dedup.evaluation_hits import Hits, document_frequency, find_hits
+from dedup.evaluation_index import EvaluationIndex, build_index
 from dedup.evaluation_sets import read_evaluation_sets
 
 ACTIONS = ("drop", "cut", "tag")
@@ -33,18 +36,19 @@ ACTIONS = ("drop", "cut", "tag")
 
 @dataclass(frozen=True, slots=True)
 class ContaminationSettings:
-    """Lengths in words, characters (code points) and pieces; numbers of GPT-3, appendix C. Raises ConfigError."""
+    """Lengths in characters (code points) and pieces; numbers of GPT-3, appendix C. Raises ConfigError."""
 
-    ngram: int = 13
-    min_item_words: int = 8
+    method: str = "default"
+    passages: bool = False  # whether a passage alone is enough
     max_document_frequency: int | None = 10  # None: every n-gram counts
-    action: str = "drop"
+    action: str | None = None  # None: the method's
     window_characters: int = 200
     min_piece_characters: int = 200
     max_pieces: int = 10
 
     def __post_init__(self) -> None:
-        if self.action not in ACTIONS:
+        method_of(self.method)
+        if self.action is not None and self.action not in ACTIONS:
             raise ConfigError(f"action: {self.action!r}: should be one of {', '.join(ACTIONS)}")
         for name in ("max_document_frequency", "window_characters", "min_piece_characters", "max_pieces"):
             value = getattr(self, name)
@@ -73,16 +77,18 @@ def decontaminate(
     settings: ContaminationSettings,
 ) -> Decontaminated:
     """`hits` are those of `texts`; grams that are `suppressed` (bool[n_grams]) do not count."""
-    hits = Hits(*(column[~suppressed[hits.gram]] for column in hits))
-    spans = item_spans(hits, index, suppressed)
+    method = method_of(settings.method)
+    spans = find_spans(hits, index, suppressed, method, settings.passages)
+    action = settings.action or method.action
+    starts, ends = spans["start"].to_numpy(), spans["end"].to_numpy()
     reasons: list[str | None] = [None] * len(texts)
     edited: dict[int, str] = {}
-    for document, start, end in zip(*_slices(hits.document), strict=True):
-        if settings.action == "drop":
+    for document, start, end in zip(*_slices(spans["document"].to_numpy()), strict=True):
+        if action == "drop":
             reasons[document] = "contaminated"
-        elif settings.action == "cut":
+        elif action == "cut":
             content = texts.data[texts.offsets[document] : texts.offsets[document + 1]].tobytes()
-            regions = np.stack([hits.start[start:end], hits.end[start:end]], axis=1)
+            regions = np.stack([starts[start:end], ends[start:end]], axis=1)
             pieces = cut(content, regions, settings.window_characters)
             kept = [piece for piece in pieces if len(piece) >= settings.min_piece_characters]
             if len(pieces) > settings.max_pieces:
@@ -108,66 +114,6 @@ def cut(content: bytes, regions: NDArray[np.int64], window_characters: int) -> l
         done = max(done, end + window_characters)
     pieces.append(text[done:])
     return [piece.strip() for piece in pieces if piece.strip()]
-
-
-# --- spans ------------------------------------------------------------------------------------------------------------
-
-
-def item_spans(hits: Hits, index: EvaluationIndex, suppressed: NDArray[np.bool_]) -> pa.Table:
-    """One row for each stretch of a document that one item covers with n-grams that overlap, by document, start, item.
-
-    document, start, end (int64; bytes into the text), set, item, and score (float32): the share of its n-grams that lie
-    in the span, suppressed ones aside, for the best covered of the item's texts. A question found whole scores 1.0
-    whether or not its answers are there too. `hits` should be without those of suppressed grams.
-    """
-    n_texts = np.diff(index.gram_offsets)
-    fan_out = n_texts[hits.gram]
-    hit = np.repeat(np.arange(len(hits.gram)), fan_out)
-    nth = np.arange(len(hit)) - np.repeat(np.cumsum(fan_out) - fan_out, fan_out)
-    text = index.gram_texts[index.gram_offsets[hits.gram[hit]] + nth]
-    item = index.text_item[text].astype(np.int64)
-    order = np.lexsort((hits.start[hit], item, hits.document[hit]))
-    hit, text, item = hit[order], text[order], item[order]
-    document, start, end = hits.document[hit], hits.start[hit], hits.end[hit]
-
-    same = np.zeros(len(hit), np.bool_)
-    same[1:] = (document[1:] == document[:-1]) & (item[1:] == item[:-1])
-    run = np.cumsum(~same)  # hits of one item in one document; ends below are made to rise from run to run
-    stride = int(end.max(initial=0)) + 1
-    reach = np.maximum.accumulate(end + run * stride) - run * stride if len(hit) else end
-    same[1:] &= start[1:] <= reach[:-1]
-    first = np.flatnonzero(~same)
-    last = np.append(first[1:], len(hit))[: len(first)] - 1
-
-    scores = _scores(np.cumsum(~same) - 1, text, hits.gram[hit], index, suppressed)
-    rows = np.lexsort((item[first], start[first], document[first]))
-    return pa.table(
-        {
-            "document": document[first][rows],
-            "start": start[first][rows],
-            "end": reach[last][rows],
-            "set": index.item_set.take(pa.array(item[first][rows])),
-            "item": index.item_name.take(pa.array(item[first][rows])),
-            "score": scores[rows],
-        }
-    )
-
-
-def _scores(
-    span: NDArray[np.int64],
-    text: NDArray[np.int32],
-    gram: NDArray[np.int64],
-    index: EvaluationIndex,
-    suppressed: NDArray[np.bool_],
-) -> NDArray[np.float32]:
-    """float32[n_spans]: for each span the largest share of a text's grams that is in it; arguments one entry a hit."""
-    counting = np.repeat(~suppressed, np.diff(index.gram_offsets))
-    text_grams = np.bincount(index.gram_texts[counting], minlength=len(index.text_item))
-    found = np.unique(np.stack([span, text, gram], axis=1), axis=0)
-    pairs, n_found = np.unique(found[:, :2], axis=0, return_counts=True)
-    scores = np.zeros(int(span.max(initial=-1)) + 1, np.float32)
-    np.maximum.at(scores, pairs[:, 0], (n_found / text_grams[pairs[:, 1]]).astype(np.float32))
-    return scores
 
 
 # --- Arrow ------------------------------------------------------------------------------------------------------------
@@ -205,24 +151,24 @@ def contamination(
     evaluation_paths: str | Sequence[str],
     *,
     fields: str | None = None,
-    ngram: int = 13,
-    min_item_words: int = 8,
+    method: str = "default",
+    passages: bool = False,
     max_document_frequency: int | None = None,
 ) -> pa.Table:
     """Where `texts` have items of the evaluation sets at `evaluation_paths`: one row a span.
 
-    document (int64, row of the text), start, end (int64; bytes into its UTF-8), set, item, score (float32), matched (the
-    text of the span). Common phrases count too unless `max_document_frequency` is given: a few texts do not tell which
+    document (int64, row of the text), start, end (int64; bytes into its UTF-8), set, item, score, question, answer, passage
+    (float32; see `dedup.contamination_methods.find_spans`), matched (the text of the span). Common phrases count too unless `max_document_frequency` is given: a few texts do not tell which
     phrases are common. Raises InputError and ConfigError as `read_evaluation_sets` does.
     """
     texts = texts if isinstance(texts, Texts) else Texts.of(texts)
     paths = [evaluation_paths] if isinstance(evaluation_paths, str) else evaluation_paths
-    index = build_index(read_evaluation_sets(paths, fields).items, ngram, min_item_words)
+    index = build_index(read_evaluation_sets(paths, fields).items)
     hits = find_hits(texts, index)
     suppressed = np.zeros(index.n_grams, np.bool_)
     if max_document_frequency is not None:
         suppressed = document_frequency(hits, index) > max_document_frequency
-    spans = item_spans(Hits(*(column[~suppressed[hits.gram]] for column in hits)), index, suppressed)
+    spans = find_spans(hits, index, suppressed, method_of(method), passages)
     begins = texts.offsets[spans["document"].to_numpy()]
     places = zip(begins + spans["start"].to_numpy(), begins + spans["end"].to_numpy(), strict=True)
     matched = [texts.data[start:end].tobytes().decode() for start, end in places]

@@ -1,146 +1,238 @@
-"""Evaluation items as a table of word n-grams, and where a text has them.
+"""Evaluation items as a table of the places where a match can begin.
 
-GPT-3 (Brown et al. 2020, appendix C): an item is known by its n-grams of N = 13 normalised words. Words are those of
-`corpus.words`, so line breaks, case, accents and punctuation make no difference.
+An item is kept as *parts*: each wording of its question, each answer, each passage. A part is its words in order, as
+`corpus.words` has them, so line breaks, case, accents and punctuation make no difference; HTML entities count as none. An
+item without a question (LAMBADA) is a passage together with the answer that follows it.
 
-What is matched of an item:
+A match begins at a *seed*: SEED_WORDS = 5 words in a row of a part that are worth SEED_BITS together. OLMo 3's decon has seeds of
+5 words too, but samples one in ten; with one word in ten replaced, the longest run that is left of a 20-word item has 6 words,
+so none can be spared. Seeds that more than MAX_SEED_PLACES places of one set share are left out: they are its template.
 
-- its question and its passage, each by itself;
-- each answer as the question (without one, the passage) goes on in it: the n-grams with at least one word of the answer,
-  which may begin up to n - 1 words before it. So n-grams do cross from a question into each of its answers, never from a
-  passage into a question or from one answer into the next; and a short answer ("Paris") is never matched by itself;
-- a text of fewer than n words is one gram, of its own length, if it has `min_item_words` (8, GPT-3's smallest N). An item
-  with no gram at all is *unmatchable* and reported as such.
+What a word is worth, in bits: minus log2 of its frequency by Zipf's law from its rank in English (`word_ranks.txt`: the order
+in which GPT-2's byte-pair encoding learned its words), 18 for words beyond the 10,000 there. A fixed reference rather than the frequencies
+of the corpus or of the other items, so that whether a document contains an item depends on these two alone. Words of other
+languages are worth the same each, ideographs 8.
 
-Measured on 14 published sets (36,205 items): at 8 words 289 items are unmatchable, at 6 84, at 5 40. In 35 MB of text from
-real pages 5 gave two false flags ("Why is the sky blue?"), 6 to 8 none; 4 gave eight in half of it. An item takes 1 kB.
-
-The table is the grams' sorted 64-bit hashes with a directory of their upper bits. Before it stands a filter of the first
-`min_item_words` words of every gram: one rolling hash and one lookup a word, whatever lengths of gram there are. Two
-different grams share a hash about once in 10**13 lookups in a table of a million, so matches are not compared again.
+The table is the seeds' places in the order of their hashes, with a directory of the upper bits; before it stands a Bloom
+filter. Words are kept as 32 bits of their hashes: 13 bytes a word of the items in all, 700 bytes an item.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numba import types
 from numpy.typing import NDArray
 
-from corpus.errors import ConfigError
 from corpus.hashing import GOLDEN
 from corpus.kernels import BYTES, OFFSETS, helper, kernel
 from corpus.text import Texts
 from corpus.words import SCRATCH_BYTES, normalised_words
 from dedup.evaluation_sets import EvaluationItem
 
-_HASHES = types.Array(types.uint64, 1, "C", readonly=True)
-_FLAGS = types.Array(types.bool_, 1, "C", readonly=True)
-_STARTS = types.Array(types.int32, 1, "C", readonly=True)
+QUESTION, ANSWER, PASSAGE = range(3)
+SEED_WORDS = 5
+SEED_BITS = 40
+MAX_SEED_PLACES = 32
+GRAM_WORDS = 13  # of which document frequencies are counted, as GPT-3 does
+BITS_UNIT = 8  # `bits` are in eighths of a bit
 
-_BASE = GOLDEN  # a gram is the polynomial of its words' hashes in this (odd) base, modulo 2**64
+SEED_BASE = GOLDEN  # a seed is the polynomial of its words' hashes in this (odd) base, modulo 2**64
 _BATCH_CHARACTERS = 16_000_000  # of items' texts that are hashed at once
-_MAX_NGRAM = 64
+_MOST_BITS, _IDEOGRAPH_BITS = 18, 8
+_TAIL_WORDS = 8
+_HASHES = types.Array(types.uint64, 1, "C", readonly=True)
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationIndex:
-    """`hashes` uint64[n_grams]; gram g belongs to the texts gram_texts[gram_offsets[g]:gram_offsets[g + 1]].
+    """Part p has the words part_words[p]:part_words[p + 1]; item i the parts item_parts[i]:item_parts[i + 1].
 
-    Plain arrays: it pickles, and is the same for the same items in the same order. A *text* is one question, passage or
-    continuation, `text_item` int32[n_texts] the item it is of.
+    Plain arrays: it pickles, and is the same for the same items in the same order. What is found of an item is the same whatever
+    other sets are in the index.
     """
 
-    ngram: int
-    min_item_words: int
     item_set: pa.Array  # string[n_items]
     item_name: pa.Array  # string[n_items]
-    text_item: NDArray[np.int32]
-    gram_texts: NDArray[np.int32]
-    gram_offsets: NDArray[np.int32]
-    hashes: NDArray[np.uint64]
-    directory: NDArray[np.int32]  # hashes with the upper bits b are directory[b]:directory[b + 1]
-    lengths: NDArray[np.bool_]  # [ngram + 1]: is there a gram of this many words
-    prefixes: NDArray[np.uint64]  # filter of the grams' first words, two bits of one element each
+    item_parts: NDArray[np.int32]
+    part_kind: NDArray[np.uint8]  # QUESTION, ANSWER or PASSAGE
+    part_tail: NDArray[np.int32]  # how many words at the end ask the question or are the answer
+    part_words: NDArray[np.int32]
+    words: NDArray[np.uint32]  # hashes
+    bits: NDArray[np.uint8]  # of each word, in units of 1 / BITS_UNIT
+    seeds: NDArray[np.int32]  # the first word of each, by hash
+    directory: NDArray[np.int32]  # seeds whose hash has the upper bits b are directory[b]:directory[b + 1]
+    filter: NDArray[np.uint64]  # of the seeds' hashes, three bits of one element each
+
+    @property
+    def n_items(self) -> int:
+        return len(self.item_name)
 
     @property
     def n_grams(self) -> int:
-        return len(self.hashes)
+        """A gram is GRAM_WORDS words in a row, or a whole part that has fewer; it is known by its first word."""
+        return len(self.words)
+
+    @property
+    def part_item(self) -> NDArray[np.int32]:
+        return np.repeat(np.arange(self.n_items, dtype=np.int32), np.diff(self.item_parts))
 
     @property
     def nbytes(self) -> int:
-        arrays = (self.item_set, self.item_name, self.text_item, self.gram_texts, self.gram_offsets, self.hashes)
-        return sum(array.nbytes for array in (*arrays, self.directory, self.lengths, self.prefixes))
+        return sum(getattr(self, name).nbytes for name in self.__dataclass_fields__)
 
 
-class Hits(NamedTuple):
-    """Grams found, int64[n] each, by document and place: `start` and `end` are bytes from the beginning of the document."""
-
-    document: NDArray[np.int64]
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
-    gram: NDArray[np.int64]
-
-
-# --- index ------------------------------------------------------------------------------------------------------------
-
-
-def build_index(items: Sequence[EvaluationItem], ngram: int = 13, min_item_words: int = 8) -> EvaluationIndex:
-    """Raises ConfigError unless 1 <= min_item_words <= ngram <= 64."""
-    if not 1 <= min_item_words <= ngram <= _MAX_NGRAM:
-        raise ConfigError(
-            f"ngram: {ngram}, min_item_words: {min_item_words}: should be 1 <= min_item_words <= ngram <= {_MAX_NGRAM}"
-        )
-    text_item: list[int] = []
-    parts: list[tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]] = []
-    for texts, leads, owners in _text_batches(items):
-        size = len(texts.data)
-        grams, prefixes = np.empty(size, np.uint64), np.empty(size, np.uint64)
-        lengths, rows = np.empty(size, np.int64), np.empty(size, np.int64)
-        n = _text_grams(
-            texts.data, texts.offsets, leads, texts.longest, ngram, min_item_words, grams, prefixes, lengths, rows
-        )
-        parts.append((grams[:n].copy(), prefixes[:n].copy(), lengths[:n].copy(), rows[:n] + len(text_item)))
-        text_item.extend(owners)
-    grams, prefixes, lengths, texts_of = (np.concatenate(column) for column in zip(*parts, strict=True))
-    hashes, gram = np.unique(grams, return_inverse=True)
-    pairs = np.unique(gram * np.int64(len(text_item)) + texts_of)
-    counts = np.bincount(pairs // len(text_item), minlength=len(hashes))
+def build_index(items: Sequence[EvaluationItem]) -> EvaluationIndex:
+    item_parts, kinds, texts, tail_texts = [0], [], [], []
+    for item in items:
+        for kind, text, tail in _parts(item):
+            kinds.append(kind)
+            texts.append(text)
+            tail_texts.append(tail)
+        item_parts.append(len(texts))
+    counts, hashes, bits = _words_of(texts)
+    tail_counts, _, _ = _words_of(tail_texts)
+    part_kind = np.array(kinds, np.uint8)
+    part_words = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    seeds, seed_hashes = _seeds(hashes, bits, part_words, _set_of_part(items, item_parts))
     return EvaluationIndex(
-        ngram,
-        min_item_words,
         pa.array([item.set for item in items], pa.string()),
         pa.array([item.item for item in items], pa.string()),
-        np.array(text_item, np.int32),
-        (pairs % len(text_item)).astype(np.int32),
-        np.concatenate([[0], np.cumsum(counts)]).astype(np.int32),
-        hashes,
-        _directory(hashes),
-        np.isin(np.arange(ngram + 1), lengths),
-        _prefix_filter(np.unique(prefixes)),
+        np.array(item_parts, np.int32),
+        part_kind,
+        np.where(part_kind == QUESTION, np.minimum(counts // 2, _TAIL_WORDS), tail_counts).astype(np.int32),
+        part_words,
+        hashes.astype(np.uint32),
+        bits,
+        seeds,
+        _directory(seed_hashes),
+        _filter(seed_hashes),
     )
 
 
-def _text_batches(items: Sequence[EvaluationItem]) -> Iterator[tuple[Texts, NDArray[np.int64], list[int]]]:
-    """(texts, bytes of each that only lead to it, item of each), a bounded number of characters at a time."""
-    texts: list[str] = []
-    leads: list[int] = []
-    owners: list[int] = []
-    n_characters = 0
-    for number, item in enumerate(items):
-        if n_characters >= _BATCH_CHARACTERS:
-            yield Texts.of(texts), np.array(leads, np.int64), owners
-            texts, leads, owners, n_characters = [], [], [], 0
-        pairs = [("", text) for text in (*item.question, *item.passage)]
-        pairs += [(lead, answer) for lead in item.question or item.passage or ("",) for answer in item.answer]
-        for lead, text in pairs:
-            texts.append(f"{lead}\n{text}")
-            leads.append(len(lead.encode()))
-            owners.append(number)
-            n_characters += len(texts[-1])
-    yield Texts.of(texts), np.array(leads, np.int64), owners
+def _parts(item: EvaluationItem) -> Iterator[tuple[int, str, str]]:
+    """(kind, text, end of the text without which it is not the item)"""
+    for text in item.question:
+        yield QUESTION, text, ""
+    for text in item.passage:
+        if item.question or not item.answer:
+            yield PASSAGE, text, ""
+        for answer in () if item.question else item.answer:
+            yield PASSAGE, f"{text}\n{answer}", answer
+    for text in item.answer:
+        yield ANSWER, text, ""
+
+
+def _set_of_part(items: Sequence[EvaluationItem], item_parts: list[int]) -> NDArray[np.int32]:
+    numbers: dict[str, int] = {}
+    set_of_item = np.array([numbers.setdefault(item.set, len(numbers)) for item in items], np.int32)
+    return np.repeat(set_of_item, np.diff(item_parts))
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def _words_of(texts: list[str]) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.uint8]]:
+    """(how many words each text has, the hashes of all, what they are worth)"""
+    counts, hashes, lone = [np.empty(0, np.int64)], [np.empty(0, np.uint64)], [np.empty(0, np.bool_)]
+    for batch in _batches(texts):
+        n_words = np.empty(len(batch), np.int64)
+        found, alone = np.empty(len(batch.data), np.uint64), np.empty(len(batch.data), np.bool_)
+        n = _item_words(batch.data, batch.offsets, batch.longest, n_words, found, alone)
+        counts.append(n_words)
+        hashes.append(found[:n].copy())
+        lone.append(alone[:n].copy())
+    of_all = np.concatenate(hashes)
+    ranked, rank_bits = _rank_bits()
+    at = np.minimum(np.searchsorted(ranked, of_all), len(ranked) - 1)
+    other = np.where(np.concatenate(lone), _IDEOGRAPH_BITS * BITS_UNIT, _MOST_BITS * BITS_UNIT)
+    return np.concatenate(counts), of_all, np.where(ranked[at] == of_all, rank_bits[at], other).astype(np.uint8)
+
+
+def _batches(texts: list[str]) -> Iterator[Texts]:
+    first = n_characters = 0
+    for end, text in enumerate(texts, 1):
+        n_characters += len(text)
+        if n_characters >= _BATCH_CHARACTERS or end == len(texts):
+            yield Texts.of(texts[first:end])
+            first, n_characters = end, 0
+
+
+@cache
+def _rank_bits() -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    """The hashes of the ranked words, sorted, and what each is worth."""
+    texts = Texts.of(Path(__file__).with_name("word_ranks.txt").read_text().split())
+    hashes = np.empty(len(texts.data), np.uint64)
+    lone, n_words = np.empty(len(texts.data), np.bool_), np.empty(len(texts), np.int64)
+    n = _item_words(texts.data, texts.offsets, texts.longest, n_words, hashes, lone)
+    zipf = np.log2(np.arange(1, n + 1) * np.log(200_000))  # the harmonic sum of a vocabulary of that size
+    order = np.argsort(hashes[:n])
+    return hashes[:n][order], np.rint(zipf[order] * BITS_UNIT).astype(np.uint8)
+
+
+@helper
+def text_words(data, start, end, hashes, starts, ends, scratch):
+    """`normalised_words` without those that are HTML entities (&quot; and &#39; are punctuation, not words)."""
+    n_words = normalised_words(data, start, end, hashes, starts, ends, scratch)
+    kept = 0
+    for i in range(np.uint64(n_words)):
+        first, last = start + starts[i], start + ends[i]
+        if last < end and first > start and data[last] == 0x3B:  # ;
+            before = data[first - 1]
+            if before == 0x26 or (before == 0x23 and first - 1 > start and data[first - 2] == 0x26):  # & and &#
+                continue
+        hashes[kept] = hashes[i]
+        starts[kept] = starts[i]
+        ends[kept] = ends[i]
+        kept += 1
+    return kept
+
+
+@kernel(types.int64(BYTES, OFFSETS, types.int64, types.int64[::1], types.uint64[::1], types.bool_[::1]))
+def _item_words(data, offsets, longest, n_words, hashes, lone):
+    """Fill the last three: how many words each text has; of each word, its hash and whether it is one wide character."""
+    words = np.empty(longest, np.uint64)
+    starts = np.empty(longest, np.int32)
+    ends = np.empty(longest, np.int32)
+    scratch = np.empty(SCRATCH_BYTES, np.uint8)
+    n = 0
+    for row in range(len(n_words)):
+        found = text_words(data, offsets[row], offsets[row + 1], words, starts, ends, scratch)
+        n_words[row] = found
+        for i in range(found):
+            hashes[n] = words[i]
+            lone[n] = data[offsets[row] + starts[i]] >= 0xE0 and ends[i] - starts[i] <= 4
+            n += 1
+    return n
+
+
+# --- seeds ------------------------------------------------------------------------------------------------------------
+
+
+def _seeds(
+    hashes: NDArray[np.uint64], bits: NDArray[np.uint8], part_words: NDArray[np.int32], part_set: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
+    """The first words of the seeds and their hashes, by hash, then place."""
+    n_first = max(0, len(hashes) - SEED_WORDS + 1)
+    states, worth = np.zeros(n_first, np.uint64), np.zeros(n_first, np.int32)
+    for i in range(SEED_WORDS):
+        states = states * SEED_BASE + (hashes[i : i + n_first] & np.uint64(0xFFFFFFFF))
+        worth += bits[i : i + n_first]
+    counts = np.diff(part_words)
+    left = np.repeat(part_words[1:], counts)[:n_first] - np.arange(n_first)  # words to the end of the part
+    places = np.flatnonzero((worth >= SEED_BITS * BITS_UNIT) & (left >= SEED_WORDS))
+    of_set = np.repeat(part_set, counts)[places]
+    order = np.lexsort((places, of_set, states[places]))
+    places, of_set = places[order], of_set[order]
+    states = states[places]
+    begins = np.ones(len(places), np.bool_)
+    begins[1:] = (states[1:] != states[:-1]) | (of_set[1:] != of_set[:-1])
+    group = np.cumsum(begins) - 1
+    rare = np.bincount(group, minlength=1)[group] <= MAX_SEED_PLACES
+    return places[rare].astype(np.int32), states[rare]
 
 
 def _directory(hashes: NDArray[np.uint64]) -> NDArray[np.int32]:
@@ -150,163 +242,25 @@ def _directory(hashes: NDArray[np.uint64]) -> NDArray[np.int32]:
     return np.concatenate([[0], np.cumsum(np.bincount(buckets, minlength=1 << bits))]).astype(np.int32)
 
 
-def _prefix_filter(prefixes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """At least 16 bits a prefix, three of them set in one element: about 0.5% of other words pass."""
-    table = np.zeros(1 << max(1, (len(prefixes) // 4).bit_length()), np.uint64)
-    _mark(prefixes, _shift(len(table)), table)
+def _filter(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """At least 16 bits a seed, three of them set in one element: about 0.5% of other words pass."""
+    table = np.zeros(1 << max(1, (len(hashes) // 4).bit_length()), np.uint64)
+    _mark(hashes, upper_bits_shift(len(table)), table)
     return table
 
 
-def _shift(size: int) -> np.uint64:
+def upper_bits_shift(size: int) -> np.uint64:
     """What leaves of a hash the upper bits that count to `size`, a power of two."""
     return np.uint64(65 - size.bit_length())
 
 
 @helper
-def _marks(state):
+def filter_marks(state):
     one, low = np.uint64(1), np.uint64(63)
     return (one << (state & low)) | (one << (state >> np.uint64(6) & low)) | (one << (state >> np.uint64(12) & low))
 
 
 @kernel(types.void(_HASHES, types.uint64, types.uint64[::1]))
-def _mark(prefixes, shift, table):
-    for prefix in prefixes:
-        table[prefix >> shift] |= _marks(prefix)
-
-
-@helper
-def _hash_of(words, first, n_words):
-    state = np.uint64(0)
-    for i in range(first, first + n_words):
-        state = state * _BASE + words[i]
-    return state
-
-
-@kernel(
-    types.int64(
-        BYTES, OFFSETS, OFFSETS, types.int64, types.int64, types.int64,
-        types.uint64[::1], types.uint64[::1], types.int64[::1], types.int64[::1],
-    )
-)  # fmt: skip
-def _text_grams(data, offsets, leads, longest, ngram, min_words, grams, prefixes, lengths, rows):
-    """Fill the last four with every gram of every text; returns how many. A text's first `leads` bytes only lead to it."""
-    words = np.empty(longest, np.uint64)
-    starts = np.empty(longest, np.int32)
-    ends = np.empty(longest, np.int32)
-    scratch = np.empty(SCRATCH_BYTES, np.uint8)
-    n_grams = 0
-    for row in range(len(offsets) - 1):
-        n_words = normalised_words(data, offsets[row], offsets[row + 1], words, starts, ends, scratch)
-        n_lead = 0
-        while n_lead < n_words and starts[n_lead] < leads[row]:
-            n_lead += 1
-        if n_lead == n_words or n_words < min_words:
-            continue
-        length = min(ngram, n_words)
-        for first in range(max(0, n_lead - length + 1), n_words - length + 1):
-            grams[n_grams] = _hash_of(words, first, length)
-            prefixes[n_grams] = _hash_of(words, first, min_words)
-            lengths[n_grams] = length
-            rows[n_grams] = row
-            n_grams += 1
-    return n_grams
-
-
-# --- probe ------------------------------------------------------------------------------------------------------------
-
-
-def find_hits(texts: Texts, index: EvaluationIndex) -> Hits:
-    """Every gram of the index in every text, in the order of documents, then places, then length of the gram."""
-    capacity = 4096
-    while True:
-        found = np.empty((4, capacity), np.int64)
-        n = _find(
-            texts.data, texts.offsets, texts.longest, index.ngram, index.min_item_words, index.lengths,
-            index.prefixes, _shift(len(index.prefixes)),
-            index.directory, _shift(len(index.directory) - 1), index.hashes, found,
-        )  # fmt: skip
-        if n <= capacity:
-            return Hits(*found[:, :n])
-        capacity = n
-
-
-@helper
-def _gram_of(value, directory, shift, hashes):
-    """Position of a hash in the sorted `hashes`, or -1."""
-    bucket = value >> shift
-    for gram in range(directory[bucket], directory[bucket + np.uint64(1)]):
-        if hashes[gram] == value:
-            return gram
-    return -1
-
-
-@kernel(
-    types.int64(
-        BYTES, OFFSETS, types.int64, types.int64, types.int64, _FLAGS,
-        _HASHES, types.uint64, _STARTS, types.uint64, _HASHES, types.int64[:, ::1],
-    )
-)  # fmt: skip
-def _find(
-    data, offsets, longest, ngram, n_first, lengths, prefixes, prefix_shift, directory, directory_shift, hashes, found
-):
-    """Fill found[:, i] = (document, start, end, gram) as far as there is room; returns how many hits there are."""
-    words = np.empty(longest, np.uint64)
-    starts = np.empty(longest, np.int32)
-    ends = np.empty(longest, np.int32)
-    scratch = np.empty(SCRATCH_BYTES, np.uint8)
-    outgoing = np.uint64(1)  # _BASE ** n_first
-    for _ in range(n_first):
-        outgoing *= _BASE
-    n_found = 0
-    for document in range(len(offsets) - 1):
-        n_words = normalised_words(data, offsets[document], offsets[document + 1], words, starts, ends, scratch)
-        state = _hash_of(words, 0, min(n_words, n_first))
-        for first in range(n_words - n_first + 1):
-            if first > 0:
-                state = state * _BASE + words[first + n_first - 1] - words[first - 1] * outgoing
-            marks = _marks(state)
-            if prefixes[state >> prefix_shift] & marks != marks:
-                continue
-            value = state
-            for length in range(n_first, min(ngram, n_words - first) + 1):
-                if length > n_first:
-                    value = value * _BASE + words[first + length - 1]
-                if not lengths[length]:
-                    continue
-                gram = _gram_of(value, directory, directory_shift, hashes)
-                if gram >= 0:
-                    if n_found < found.shape[1]:
-                        found[0, n_found] = document
-                        found[1, n_found] = starts[first]
-                        found[2, n_found] = ends[first + length - 1]
-                        found[3, n_found] = gram
-                    n_found += 1
-    return n_found
-
-
-# --- what counts --------------------------------------------------------------------------------------------------------
-
-
-def document_frequency(hits: Hits, index: EvaluationIndex) -> NDArray[np.int64]:
-    """int64[n_grams]: in how many of the documents each gram was found; add those of all shards to know the corpus's."""
-    pairs = np.unique(hits.document * np.int64(index.n_grams) + hits.gram)
-    return (
-        np.bincount(pairs % index.n_grams, minlength=index.n_grams) if len(pairs) else np.zeros(index.n_grams, np.int64)
-    )
-
-
-def item_statuses(index: EvaluationIndex, suppressed: NDArray[np.bool_]) -> pa.Table:
-    """One row an item: set, item, grams and suppressed (int64; how many), status.
-
-    status: `unmatchable` (every text is too short to be looked for: nothing is known), `suspect` (all its grams are
-    suppressed as common phrases: it may well be in the corpus), else `matchable`.
-    """
-    n_items = len(index.item_name)
-    gram = np.repeat(np.arange(index.n_grams), np.diff(index.gram_offsets))
-    pairs = np.unique(gram * n_items + index.text_item[index.gram_texts])  # an item's texts may share a gram
-    owner = pairs % n_items
-    grams = np.bincount(owner, minlength=n_items)
-    lost = np.bincount(owner[suppressed[pairs // n_items]], minlength=n_items)
-    status = np.where(grams == 0, "unmatchable", np.where(lost == grams, "suspect", "matchable"))
-    columns = {"set": index.item_set, "item": index.item_name, "grams": grams, "suppressed": lost, "status": status}
-    return pa.table(columns)
+def _mark(hashes, shift, table):
+    for state in hashes:
+        table[state >> shift] |= filter_marks(state)

@@ -124,10 +124,10 @@ class Dedup(Section):
 class Decontaminate(Section):
     evals: list[str] | None = None
     fields: str | None = None  # a YAML that names each set's text fields; None = the one we ship
-    ngram: int = Field(13, ge=2)
-    min_item_words: int = Field(8, ge=1)
-    max_document_frequency: int = Field(10, ge=1)
-    action: Literal["drop", "cut", "tag"] = "drop"
+    method: Literal["default", "gpt3", "palm", "llama2"] = "default"
+    passages: bool = False  # whether a passage (BoolQ, SQuAD) without its question is contamination
+    max_document_frequency: int = Field(10, ge=1)  # 13-grams in more documents are common phrases
+    action: Literal["drop", "cut", "tag"] | None = None  # None = the method's: gpt3 cuts, the others drop
     window_characters: int = Field(200, ge=0)
     min_piece_characters: int = Field(200, ge=0)
     max_pieces: int = Field(10, ge=1)

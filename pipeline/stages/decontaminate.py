@@ -23,14 +23,16 @@ from corpus import storage
 from corpus.schema import DECONTAMINATE_LEDGER
 from corpus.text import Texts
 from dedup.contamination import ContaminationSettings, Decontaminated, decontaminate
-from dedup.evaluation_index import EvaluationIndex, build_index, document_frequency, find_hits, item_statuses
+from dedup.contamination_methods import item_statuses, method_of
+from dedup.evaluation_hits import document_frequency, find_hits
+from dedup.evaluation_index import EvaluationIndex, build_index
 from dedup.evaluation_sets import EvaluationSets, read_evaluation_sets
 from pipeline.outcome import Outcome, batches_of, map_documents, outcome, single_reason
 from pipeline.stage_run import StageRun
 from pipeline.steps import Made, Plan, Step
 from pipeline.tokens import Tokenizer
 
-OUTPUT_VERSION = 1
+OUTPUT_VERSION = 2
 
 _FREQUENCIES = pa.schema([("gram", pa.int64()), ("documents", pa.int64())])
 
@@ -52,7 +54,7 @@ def _sets(section: dict[str, Any]) -> EvaluationSets:
 @lru_cache(maxsize=2)
 def _index(section_json: str, versions_json: str) -> EvaluationIndex:
     section = json.loads(section_json)
-    return build_index(_sets(section).items, section["ngram"], section["min_item_words"])
+    return build_index(_sets(section).items)
 
 
 def index_of(plan: Plan) -> EvaluationIndex:
@@ -131,11 +133,13 @@ def notes(plan: Plan) -> list[str]:
         return ["not decontaminated: no evaluation sets were given (decontaminate.evals)"]
     index = index_of(plan)
     counts = Counter(item.set for item in _sets(plan.section).items)
-    statuses = pc.value_counts(item_statuses(index, _suppressed(plan, index))["status"]).to_pylist()
+    method = method_of(plan.section["method"])
+    found = item_statuses(index, _suppressed(plan, index), method, plan.section["passages"])
+    statuses = pc.value_counts(found["status"]).to_pylist()
     of_status = {row["values"]: row["counts"] for row in statuses}
     return [
         f"checked against {len(counts)} evaluation sets: "
         + ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items())),
-        f"{of_status.get('unmatchable', 0):,} items are too short to be looked for; "
-        f"{of_status.get('suspect', 0):,} are suspect: all their n-grams are common phrases here",
+        f"{of_status.get('unmatchable', 0):,} items are too short or too common to be looked for; "
+        f"{of_status.get('suspect', 0):,} are suspect: what tells them apart are common phrases here",
     ]

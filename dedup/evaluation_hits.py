@@ -1,0 +1,228 @@
+"""Where texts have words of evaluation items: from each seed, as far both ways as the two go on alike.
+
+After a difference the two are alike again where the next two words are equal, at most MAX_SKIP words further in either: a word
+replaced, put in or left out ends nothing. (OLMo 3's decon ends after 11 misses in a row, on one diagonal.) What comes out are runs
+of equal words; what they amount to is for `dedup.contamination_methods` to say, so one scan serves every method.
+
+The scan takes one rolling hash and one look-up a word; only one word in two hundred is looked at again.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from corpus.kernels import BYTES, OFFSETS, helper, kernel
+from corpus.text import Texts
+from corpus.words import SCRATCH_BYTES
+from dedup.evaluation_index import (
+    SEED_BASE,
+    GRAM_WORDS,
+    SEED_WORDS,
+    EvaluationIndex,
+    filter_marks,
+    text_words,
+    upper_bits_shift,
+)
+
+MAX_SKIP = 4
+
+_DIAGONALS = 1024  # on which the last run is remembered
+_WORDS = types.Array(types.uint32, 1, "C", readonly=True)
+_STARTS = types.Array(types.int32, 1, "C", readonly=True)
+_HASHES = types.Array(types.uint64, 1, "C", readonly=True)
+
+
+class Hits(NamedTuple):
+    """Runs of equal words, int64[n] each, by document; a place may be in more than one run."""
+
+    document: NDArray[np.int64]
+    part: NDArray[np.int64]  # of the index
+    word: NDArray[np.int64]  # of the index: the run's first
+    n_words: NDArray[np.int64]
+    at: NDArray[np.int64]  # which word of the document is the run's first
+    start: NDArray[np.int64]  # bytes from the beginning of the document
+    end: NDArray[np.int64]
+
+    def where(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "Hits":
+        return Hits(*(column[chosen] for column in self))
+
+
+def find_hits(texts: Texts, index: EvaluationIndex) -> Hits:
+    """Every run of words that a text shares with a part of an item, around a seed."""
+    capacity = 4096
+    while True:
+        found = np.empty((len(Hits._fields), capacity), np.int64)
+        n = _find(
+            texts.data, texts.offsets, texts.longest, index.words, index.part_words, index.seeds,
+            index.filter, upper_bits_shift(len(index.filter)),
+            index.directory, upper_bits_shift(len(index.directory) - 1), found,
+        )  # fmt: skip
+        if n <= capacity:
+            return Hits(*found[:, :n])
+        capacity = n
+
+
+def document_frequency(hits: Hits, index: EvaluationIndex) -> NDArray[np.int64]:
+    """int64[n_grams]: in how many of the documents each gram was found; add those of all shards to know the corpus's."""
+    document, gram = found_grams(hits, index, GRAM_WORDS)
+    pairs = np.unique(document * np.int64(max(1, index.n_grams)) + gram)
+    return np.bincount(pairs % max(1, index.n_grams), minlength=index.n_grams)
+
+
+def found_grams(hits: Hits, index: EvaluationIndex, n_words: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(document, first word) of all n-grams in the runs; a part of fewer words is one gram."""
+    length = np.minimum(n_words, np.diff(index.part_words)[hits.part])
+    hit, word = spread(hits.word, hits.n_words - length + 1)
+    return hits.document[hit], word
+
+
+def spread(first: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(i, first[i] + k) for k from 0 to counts[i] - 1."""
+    counts = np.maximum(counts, 0)
+    row = np.repeat(np.arange(len(first)), counts)
+    return row, first[row] + np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+# --- kernel -----------------------------------------------------------------------------------------------------------
+
+
+@helper
+def _equal(words, word, document_words, at, step, most):
+    """How many words in a row are equal, in the direction of `step`."""
+    n = 0
+    while n < most and words[word + step * n] == document_words[at + step * n]:
+        n += 1
+    return n
+
+
+@helper
+def _skip(words, word, item_left, document_words, at, document_left, step):
+    """(words of the item, of the document) after which two are equal again (one, at the end of the part); (0, 0) if none are."""
+    for most in range(1, MAX_SKIP + 1):
+        for other in range(most, -1, -1):
+            for turn in range(2 if other < most else 1):
+                i, j = (most, other) if turn else (other, most)
+                need = min(2, item_left - i)
+                if need < 1 or document_left - j < need:
+                    continue
+                if _equal(words, word + step * i, document_words, at + step * j, step, need) == need:
+                    return i, j
+    return 0, 0
+
+
+@helper
+def _add(found, n_found, document, part, word, n_words, at, starts, ends):
+    """Write a run as far as there is room; returns n_found + 1."""
+    if n_found < found.shape[1]:
+        found[0, n_found] = document
+        found[1, n_found] = part
+        found[2, n_found] = word
+        found[3, n_found] = n_words
+        found[4, n_found] = at
+        found[5, n_found] = starts[at]
+        found[6, n_found] = ends[at + n_words - 1]
+    return n_found + 1
+
+
+@helper
+def _grow(
+    words, word, item_left, document_words, at, document_left, step,
+    found, n_found, document, part, starts, ends, diagonals, reaches,
+):  # fmt: skip
+    """Add the runs beyond a run, in the direction of `step`; `word` and `at` are the first that differ. Returns n_found."""
+    while item_left > 0 and document_left > 0:
+        i, j = _skip(words, word, item_left, document_words, at, document_left, step)
+        if i + j == 0:
+            break
+        if i == j:  # single words that are equal between those that are not
+            for k in range(1, i):
+                if words[word + step * k] == document_words[at + step * k]:
+                    n_found = _add(found, n_found, document, part, word + step * k, 1, at + step * k, starts, ends)
+        word, at, item_left, document_left = word + step * i, at + step * j, item_left - i, document_left - j
+        n = _equal(words, word, document_words, at, step, min(item_left, document_left))
+        back = n - 1 if step < 0 else 0
+        n_found = _add(found, n_found, document, part, word - back, n, at - back, starts, ends)
+        slot = (at - word) & (_DIAGONALS - 1)
+        if step > 0:
+            diagonals[slot] = at - word
+            reaches[slot] = at + n
+        word, at, item_left, document_left = word + step * n, at + step * n, item_left - n, document_left - n
+    return n_found
+
+
+@helper
+def _part_of(part_words, word):
+    """The part that a word of the index is in."""
+    low, high = 0, len(part_words) - 1
+    while high - low > 1:
+        middle = (low + high) >> 1
+        if part_words[middle] <= word:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@kernel(
+    types.int64(
+        BYTES, OFFSETS, types.int64, _WORDS, _STARTS, _STARTS,
+        _HASHES, types.uint64, _STARTS, types.uint64, types.int64[:, ::1],
+    )
+)  # fmt: skip
+def _find(
+    data, offsets, longest, words, part_words, seeds, seed_filter, filter_shift, directory, directory_shift, found
+):
+    """Fill found[:, i] with the fields of Hits as far as there is room; returns how many hits there are."""
+    hashes = np.empty(longest, np.uint64)
+    document_words = np.empty(longest, np.uint32)
+    starts = np.empty(longest, np.int32)
+    ends = np.empty(longest, np.int32)
+    scratch = np.empty(SCRATCH_BYTES, np.uint8)
+    diagonals = np.empty(_DIAGONALS, np.int64)  # at - word of the runs last found
+    reaches = np.empty(_DIAGONALS, np.int64)  # where in the document they end
+    outgoing = np.uint64(1)
+    for _ in range(SEED_WORDS):
+        outgoing *= SEED_BASE
+    n_found = 0
+    for document in range(len(offsets) - 1):
+        n_words = text_words(data, offsets[document], offsets[document + 1], hashes, starts, ends, scratch)
+        for i in range(np.uint64(n_words)):
+            document_words[i] = np.uint32(hashes[i])
+        reaches[:] = 0
+        state = np.uint64(0)
+        for i in range(min(n_words, SEED_WORDS - 1)):
+            state = state * SEED_BASE + np.uint64(document_words[i])
+        incoming = SEED_WORDS - 1
+        for at in range(n_words - SEED_WORDS + 1):
+            state = state * SEED_BASE + np.uint64(document_words[at + incoming])
+            if at > 0:
+                state -= np.uint64(document_words[at - 1]) * outgoing
+            marks = filter_marks(state)
+            if seed_filter[state >> filter_shift] & marks != marks:
+                continue
+            bucket = state >> directory_shift
+            for place in range(directory[bucket], directory[bucket + np.uint64(1)]):
+                word = np.int64(seeds[place])
+                slot = (at - word) & (_DIAGONALS - 1)
+                if (reaches[slot] > at and diagonals[slot] == at - word) or _equal(
+                    words, word, document_words, at, 1, SEED_WORDS
+                ) < SEED_WORDS:
+                    continue
+                part = _part_of(part_words, word)
+                begin, end = part_words[part], part_words[part + 1]
+                before = _equal(words, word - 1, document_words, at - 1, -1, min(word - begin, at))
+                first, first_at = word - before, at - before
+                n = before + _equal(words, word, document_words, at, 1, min(end - word, n_words - at))
+                n_found = _add(found, n_found, document, part, first, n, first_at, starts, ends)
+                diagonals[slot] = at - word
+                reaches[slot] = first_at + n
+                for step in (-1, 1):
+                    n_found = _grow(
+                        words, first - 1 if step < 0 else first + n, first - begin if step < 0 else end - first - n,
+                        document_words, first_at - 1 if step < 0 else first_at + n,
+                        first_at if step < 0 else n_words - first_at - n, step,
+                        found, n_found, document, part, starts, ends, diagonals, reaches,
+                    )  # fmt: skip
+    return n_found
