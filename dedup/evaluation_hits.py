@@ -51,7 +51,7 @@ class Hits(NamedTuple):
 
 def find_hits(texts: Texts, index: EvaluationIndex) -> Hits:
     """Every run of words that a text shares with a part of an item, around a seed."""
-    capacity = 4096
+    capacity = 4096 + int(texts.byte_lengths.sum()) // 64  # what is not used costs no memory
     while True:
         found = np.empty((len(Hits._fields), capacity), np.int64)
         n = _find(
@@ -89,26 +89,39 @@ def spread(first: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[NDArray
 
 
 @helper
-def _equal(words, word, document_words, at, step, most):
+def _equal(words, word, text, at, step, most):
     """How many words in a row are equal, in the direction of `step`."""
     n = 0
-    while n < most and words[word + step * n] == document_words[at + step * n]:
+    while n < most and words[np.uint64(word + step * n)] == np.uint32(text[np.uint64(at + step * n)]):
         n += 1
     return n
 
 
 @helper
-def _skip(words, word, item_left, document_words, at, document_left, step):
-    """(words of the item, of the document) after which two are equal again (one, at the end of the part); (0, 0) if none are."""
+def _alike(words, word, item_left, text, at, document_left, step, i, j):
+    """Whether the two are equal i and j words further, for two words (one, where the part ends)."""
+    if i >= item_left or j >= document_left:
+        return False
+    if words[np.uint64(word + step * i)] != np.uint32(text[np.uint64(at + step * j)]):
+        return False
+    if i + 1 == item_left:
+        return True
+    return j + 1 < document_left and (
+        words[np.uint64(word + step * (i + 1))] == np.uint32(text[np.uint64(at + step * (j + 1))])
+    )
+
+
+@helper
+def _skip(words, word, item_left, text, at, document_left, step):
+    """(words of the item, of the document) to skip until they are alike again; (0, 0) if they are not soon."""
     for most in range(1, MAX_SKIP + 1):
-        for other in range(most, -1, -1):
-            for turn in range(2 if other < most else 1):
-                i, j = (most, other) if turn else (other, most)
-                need = min(2, item_left - i)
-                if need < 1 or document_left - j < need:
-                    continue
-                if _equal(words, word + step * i, document_words, at + step * j, step, need) == need:
-                    return i, j
+        if _alike(words, word, item_left, text, at, document_left, step, most, most):
+            return most, most
+        for fewer in range(most):
+            if _alike(words, word, item_left, text, at, document_left, step, fewer, most):
+                return fewer, most
+            if _alike(words, word, item_left, text, at, document_left, step, most, fewer):
+                return most, fewer
     return 0, 0
 
 
@@ -128,20 +141,20 @@ def _add(found, n_found, document, part, word, n_words, at, starts, ends):
 
 @helper
 def _grow(
-    words, word, item_left, document_words, at, document_left, step,
+    words, word, item_left, text, at, document_left, step,
     found, n_found, document, part, starts, ends, diagonals, reaches,
 ):  # fmt: skip
     """Add the runs beyond a run, in the direction of `step`; `word` and `at` are the first that differ. Returns n_found."""
     while item_left > 0 and document_left > 0:
-        i, j = _skip(words, word, item_left, document_words, at, document_left, step)
+        i, j = _skip(words, word, item_left, text, at, document_left, step)
         if i + j == 0:
             break
         if i == j:  # single words that are equal between those that are not
             for k in range(1, i):
-                if words[word + step * k] == document_words[at + step * k]:
+                if words[word + step * k] == np.uint32(text[at + step * k]):
                     n_found = _add(found, n_found, document, part, word + step * k, 1, at + step * k, starts, ends)
         word, at, item_left, document_left = word + step * i, at + step * j, item_left - i, document_left - j
-        n = _equal(words, word, document_words, at, step, min(item_left, document_left))
+        n = _equal(words, word, text, at, step, min(item_left, document_left))
         back = n - 1 if step < 0 else 0
         n_found = _add(found, n_found, document, part, word - back, n, at - back, starts, ends)
         slot = (at - word) & (_DIAGONALS - 1)
@@ -175,8 +188,7 @@ def _find(
     data, offsets, longest, words, part_words, seeds, seed_filter, filter_shift, directory, directory_shift, found
 ):
     """Fill found[:, i] with the fields of Hits as far as there is room; returns how many hits there are."""
-    hashes = np.empty(longest, np.uint64)
-    document_words = np.empty(longest, np.uint32)
+    text = np.empty(longest, np.uint64)
     starts = np.empty(longest, np.int32)
     ends = np.empty(longest, np.int32)
     scratch = np.empty(SCRATCH_BYTES, np.uint8)
@@ -187,18 +199,16 @@ def _find(
         outgoing *= SEED_BASE
     n_found = 0
     for document in range(len(offsets) - 1):
-        n_words = text_words(data, offsets[document], offsets[document + 1], hashes, starts, ends, scratch)
-        for i in range(np.uint64(n_words)):
-            document_words[i] = np.uint32(hashes[i])
+        n_words = text_words(data, offsets[document], offsets[document + 1], text, starts, ends, scratch)
         reaches[:] = 0
         state = np.uint64(0)
         for i in range(min(n_words, SEED_WORDS - 1)):
-            state = state * SEED_BASE + np.uint64(document_words[i])
+            state = state * SEED_BASE + text[i]
         incoming = SEED_WORDS - 1
         for at in range(n_words - SEED_WORDS + 1):
-            state = state * SEED_BASE + np.uint64(document_words[at + incoming])
+            state = state * SEED_BASE + text[np.uint64(at + incoming)]
             if at > 0:
-                state -= np.uint64(document_words[at - 1]) * outgoing
+                state -= text[np.uint64(at - 1)] * outgoing
             marks = filter_marks(state)
             if seed_filter[state >> filter_shift] & marks != marks:
                 continue
@@ -207,21 +217,21 @@ def _find(
                 word = np.int64(seeds[place])
                 slot = (at - word) & (_DIAGONALS - 1)
                 if (reaches[slot] > at and diagonals[slot] == at - word) or _equal(
-                    words, word, document_words, at, 1, SEED_WORDS
+                    words, word, text, at, 1, SEED_WORDS
                 ) < SEED_WORDS:
                     continue
                 part = _part_of(part_words, word)
                 begin, end = part_words[part], part_words[part + 1]
-                before = _equal(words, word - 1, document_words, at - 1, -1, min(word - begin, at))
+                before = _equal(words, word - 1, text, at - 1, -1, min(word - begin, at))
                 first, first_at = word - before, at - before
-                n = before + _equal(words, word, document_words, at, 1, min(end - word, n_words - at))
+                n = before + _equal(words, word, text, at, 1, min(end - word, n_words - at))
                 n_found = _add(found, n_found, document, part, first, n, first_at, starts, ends)
                 diagonals[slot] = at - word
                 reaches[slot] = first_at + n
                 for step in (-1, 1):
                     n_found = _grow(
                         words, first - 1 if step < 0 else first + n, first - begin if step < 0 else end - first - n,
-                        document_words, first_at - 1 if step < 0 else first_at + n,
+                        text, first_at - 1 if step < 0 else first_at + n,
                         first_at if step < 0 else n_words - first_at - n, step,
                         found, n_found, document, part, starts, ends, diagonals, reaches,
                     )  # fmt: skip

@@ -44,6 +44,7 @@ SEED_BASE = GOLDEN  # a seed is the polynomial of its words' hashes in this (odd
 _BATCH_CHARACTERS = 16_000_000  # of items' texts that are hashed at once
 _MOST_BITS, _IDEOGRAPH_BITS = 18, 8
 _TAIL_WORDS = 8
+_AMPERSAND, _HASH, _SEMICOLON = np.uint8(0x26), np.uint8(0x23), np.uint8(0x3B)
 _HASHES = types.Array(types.uint64, 1, "C", readonly=True)
 
 
@@ -177,18 +178,19 @@ def _rank_bits() -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
 def text_words(data, start, end, hashes, starts, ends, scratch):
     """`normalised_words` without those that are HTML entities (&quot; and &#39; are punctuation, not words)."""
     n_words = normalised_words(data, start, end, hashes, starts, ends, scratch)
-    kept = 0
+    kept = np.uint64(0)
     for i in range(np.uint64(n_words)):
-        first, last = start + starts[i], start + ends[i]
-        if last < end and first > start and data[last] == 0x3B:  # ;
-            before = data[first - 1]
-            if before == 0x26 or (before == 0x23 and first - 1 > start and data[first - 2] == 0x26):  # & and &#
+        last = start + ends[i]
+        if last < end and data[np.uint64(last)] == _SEMICOLON:
+            before = start + starts[i] - 1
+            if before > start and data[before] == _HASH:
+                before -= 1
+            if before >= start and data[before] == _AMPERSAND:
                 continue
-        hashes[kept] = hashes[i]
-        starts[kept] = starts[i]
-        ends[kept] = ends[i]
-        kept += 1
-    return kept
+        if kept < i:
+            hashes[kept], starts[kept], ends[kept] = hashes[i], starts[i], ends[i]
+        kept += np.uint64(1)
+    return np.int64(kept)
 
 
 @kernel(types.int64(BYTES, OFFSETS, types.int64, types.int64[::1], types.uint64[::1], types.bool_[::1]))
@@ -219,7 +221,7 @@ def _seeds(
     n_first = max(0, len(hashes) - SEED_WORDS + 1)
     states, worth = np.zeros(n_first, np.uint64), np.zeros(n_first, np.int32)
     for i in range(SEED_WORDS):
-        states = states * SEED_BASE + (hashes[i : i + n_first] & np.uint64(0xFFFFFFFF))
+        states = states * SEED_BASE + hashes[i : i + n_first]
         worth += bits[i : i + n_first]
     counts = np.diff(part_words)
     left = np.repeat(part_words[1:], counts)[:n_first] - np.arange(n_first)  # words to the end of the part
