@@ -30,7 +30,7 @@ from dedup.evaluation_hits import Hits, spread
 from dedup.evaluation_index import ANSWER, BITS_UNIT, GRAM_WORDS, PASSAGE, QUESTION, EvaluationIndex
 
 MAX_GAP_WORDS = 40  # of the document between two runs of one match
-BESIDE_WORDS = 200  # of the document between a question and what belongs to it
+BESIDE_WORDS = 300  # of the document between a question and what belongs to it
 _MIN_ANSWER_TAIL = 0.5  # of the answer in which a passage ends, whatever the method
 _EXACT = 1e-9
 
@@ -48,7 +48,8 @@ class Method:
     short: int = 12
     long: int = 20
     in_bits: bool = False  # words count by what they are worth
-    min_bits: float = 0.0  # of a question, with the answer beside it if need be
+    min_bits: float = 0.0  # of what decides
+    min_question: float = 0.0  # coverage from which on a question counts together with what is beside it; 0: never
     min_tail: float = 0.0  # coverage of the part's last words
     action: str = "drop"
 
@@ -59,7 +60,7 @@ class Method:
 
 METHODS = {
     "default": Method(
-        min_coverage=0.75, min_coverage_short=1.0, in_bits=True, min_bits=60, min_tail=0.5
+        min_coverage=0.75, min_coverage_short=1.0, in_bits=True, min_bits=60, min_question=0.5, min_tail=0.5
     ),
     "gpt3": Method(unit=13, min_part_words=8, action="cut"),
     "palm": Method(unit=8, min_part_words=8, min_coverage=0.7, min_coverage_short=0.7),
@@ -84,35 +85,28 @@ def find_spans(
     """One row for each place where a document has an item, by document, start and item.
 
     document, start, end (int64; bytes into the text), set, item, score, and question, answer and passage (float32; coverage of
-    the best of them there, null where the item has none that is long enough to be looked for). Score is the coverage of the part that
-    decides. Words of `suppressed` grams, common phrases, do not count. `passages`: a passage alone is enough.
+    the best of them there, null where the item has none). Score is the coverage of what decides, one part or several. Words of `suppressed` grams, common phrases, do not count. `passages`: a passage alone is enough.
     """
     sizes = _part_sizes(index, suppressed)
     matches = _matches(hits, index, sizes, method)
     kind, item = index.part_kind[matches.part], index.part_item[matches.part].astype(np.int64)
-    n_words, bits = sizes.words[matches.part], sizes.bits[matches.part]
-    whole = (n_words >= method.min_part_words) & (matches.coverage > 0)
-    whole &= matches.coverage >= method.threshold(n_words) - _EXACT
-    min_tail = np.where(kind == PASSAGE, 0.0 if passages else _MIN_ANSWER_TAIL, method.min_tail)
     asks = (kind == QUESTION) | (kind == PASSAGE) & (passages | (index.part_tail[matches.part] > 0))
-    decides = np.flatnonzero(whole & asks & (matches.tail >= min_tail))
-
-    coverage = np.zeros((3, len(decides)))
-    answer_bits = np.zeros(len(decides))
-    one, other = _beside(matches, item, decides)
+    min_tail = np.where(kind == PASSAGE, 0.0 if passages else _MIN_ANSWER_TAIL, method.min_tail)
+    asking = np.flatnonzero(asks & (matches.tail >= min_tail) & (matches.coverage > 0))
+    score = _alone(matches, asking, sizes, method)
+    one, other = _beside(matches, item, asking)
+    if method.min_question > 0:
+        score = np.maximum(score, _together(matches, asking, one, other, index, sizes, method))
+    coverage = np.zeros((3, len(asking)))
     for of_kind in (QUESTION, ANSWER, PASSAGE):
         chosen = kind[other] == of_kind
         np.maximum.at(coverage[of_kind], one[chosen], matches.coverage[other[chosen]])
-    answers = whole[other] & (kind[other] == ANSWER)
-    np.maximum.at(answer_bits, one[answers], bits[other[answers]])
-    enough = bits[decides] + answer_bits >= method.min_bits
-    coverage, decides = coverage[:, enough], decides[enough]
+    decides, coverage, score = asking[score > 0], coverage[:, score > 0], score[score > 0]
 
-    rows, start, end = _merged(matches, item, decides)
+    rows, start, end = _merged(matches, item, decides, score)
     best = decides[rows]
-    looked_for = [
-        np.bincount(item_of, minlength=index.n_items)[item[best]] > 0
-        for item_of in (index.part_item[sizes.seeded & (index.part_kind == of_kind)] for of_kind in range(3))
+    n_parts = [
+        np.bincount(index.part_item[index.part_kind == of_kind], minlength=index.n_items) for of_kind in range(3)
     ]
     return pa.table(
         {
@@ -121,13 +115,71 @@ def find_spans(
             "end": end,
             "set": index.item_set.take(pa.array(item[best])),
             "item": index.item_name.take(pa.array(item[best])),
-            "score": matches.coverage[best].astype(np.float32),
+            "score": score[rows].astype(np.float32),
         }
         | {
-            name: pa.array(coverage[of_kind, rows].astype(np.float32), mask=~looked_for[of_kind])
+            name: pa.array(coverage[of_kind, rows].astype(np.float32), mask=n_parts[of_kind][item[best]] == 0)
             for of_kind, name in ((QUESTION, "question"), (ANSWER, "answer"), (PASSAGE, "passage"))
         }
     )
+
+
+def _alone(matches: "_Matches", asking: NDArray[np.int64], sizes: "_PartSizes", method: Method) -> NDArray[np.float64]:
+    """The coverage of these matches where it is enough by itself, else 0."""
+    part, coverage = matches.part[asking], matches.coverage[asking]
+    n_words = sizes.words[part]
+    enough = (n_words >= method.min_part_words) & (coverage >= method.threshold(n_words) - _EXACT)
+    enough &= sizes.bits[part] >= method.min_bits
+    if method.in_bits:
+        enough &= (n_words > method.short) | (matches.longest[asking] >= n_words)
+    return np.where(enough, coverage, 0.0)
+
+
+def _together(
+    matches: "_Matches",
+    asking: NDArray[np.int64],
+    one: NDArray[np.int64],
+    other: NDArray[np.int64],
+    index: EvaluationIndex,
+    sizes: "_PartSizes",
+    method: Method,
+) -> NDArray[np.float64]:
+    """The coverage of a question and what belongs to it near by, where that is enough, else 0.
+
+    What belongs to it is one answer, all answers, the passage, or the passage and all answers. `one`, `other`: see `_beside`.
+    """
+    n_parts = np.int64(max(1, len(sizes.words)))
+    of_kind = index.part_kind[matches.part[other]]
+    beside = of_kind != QUESTION
+    keys, of_pair = np.unique(one[beside] * n_parts + matches.part[other[beside]], return_inverse=True)
+    row, part = keys // n_parts, keys % n_parts  # of `asking`, of the index
+    coverage = np.zeros(len(keys))
+    np.maximum.at(coverage, of_pair, matches.coverage[other[beside]])
+    words, bits, found = sizes.words[part], sizes.bits[part], coverage * sizes.bits[part]
+
+    item = index.part_item[matches.part[asking]]
+    is_answer = index.part_kind == ANSWER
+    all_words, all_bits = (
+        np.bincount(index.part_item[is_answer], of_part[is_answer], index.n_items)[item]
+        for of_part in (sizes.words, sizes.bits)
+    )
+    answer, passage = index.part_kind[part] == ANSWER, index.part_kind[part] == PASSAGE
+    all_found = np.bincount(row[answer], found[answer], len(asking))
+    every, with_passage = np.arange(len(asking)), row[passage]
+    rows = np.concatenate([row, every, with_passage])  # one answer or passage; all answers; a passage and all answers
+    words, bits, found = (
+        np.concatenate([of_one, of_all, of_one[passage] + of_all[with_passage]])
+        for of_one, of_all in ((words, all_words), (bits, all_bits), (found, all_found))
+    )
+
+    own = matches.part[asking[rows]]
+    words, bits = words + sizes.words[own], bits + sizes.bits[own]
+    coverage = (found + matches.coverage[asking[rows]] * sizes.bits[own]) / np.maximum(bits, _EXACT)
+    enough = (words >= method.min_part_words) & (coverage >= method.threshold(words) - _EXACT)
+    enough &= (bits >= method.min_bits) & (matches.coverage[asking[rows]] >= method.min_question)
+    score = np.zeros(len(asking))
+    np.maximum.at(score, rows[enough], coverage[enough])
+    return score
 
 
 def item_statuses(
@@ -145,12 +197,19 @@ def item_statuses(
     owner = index.part_item
 
     def matchable(sizes: "_PartSizes") -> NDArray[np.bool_]:
-        answers = sizes.seeded & (index.part_kind == ANSWER) & (sizes.words >= method.min_part_words)
-        best_answer = np.zeros(index.n_items)
-        np.maximum.at(best_answer, owner[answers], sizes.bits[answers])
-        enough = asks & sizes.seeded & (sizes.words >= method.min_part_words)
-        enough &= sizes.bits + best_answer[owner] >= method.min_bits
-        return np.bincount(owner[enough], minlength=index.n_items) > 0
+        together = method.min_question > 0
+        words, bits = np.zeros(index.n_items), np.zeros(index.n_items)
+        for of_kind in (QUESTION, ANSWER, PASSAGE):  # the best question, all answers, the best passage
+            chosen = (index.part_kind == of_kind) & (asks | together)
+            add = np.add if of_kind == ANSWER else np.maximum
+            for of_part, of_item in ((sizes.words, words), (sizes.bits, bits)):
+                best = np.zeros(index.n_items)
+                add.at(best, owner[chosen], of_part[chosen])
+                of_item += best
+        counting = asks if not together else np.ones_like(asks)
+        seeded = np.bincount(owner[sizes.seeded & counting & (sizes.words > 0)], minlength=index.n_items) > 0
+        asked = np.bincount(owner[asks & (sizes.words > 0)], minlength=index.n_items) > 0
+        return seeded & asked & (words >= method.min_part_words) & (bits >= method.min_bits)
 
     status = np.where(matchable(after), "matchable", np.where(matchable(before), "suspect", "unmatchable"))
     words = np.bincount(owner[asks], before.words[asks], index.n_items).astype(np.int64)
@@ -203,6 +262,7 @@ class _Matches:
     end: NDArray[np.int64]
     coverage: NDArray[np.float64]
     tail: NDArray[np.float64]  # coverage of the part's last words
+    longest: NDArray[np.int64]  # words of its longest run
 
 
 def _matches(hits: Hits, index: EvaluationIndex, sizes: _PartSizes, method: Method) -> _Matches:
@@ -238,7 +298,9 @@ def _matches(hits: Hits, index: EvaluationIndex, sizes: _PartSizes, method: Meth
     coverage = np.bincount(words[0], weight[words[1]], n) / np.where(total > 0, total, 1)
     end = np.zeros(n, np.int64)
     np.maximum.at(end, match, hits.end)
-    return _Matches(document, part, hits.at[first], reach, hits.start[first], end, coverage, tail)
+    longest = np.zeros(n, np.int64)
+    np.maximum.at(longest, match, hits.n_words)
+    return _Matches(document, part, hits.at[first], reach, hits.start[first], end, coverage, tail, longest)
 
 
 def _runs(hits: Hits) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -304,7 +366,7 @@ def _beside(
 
 
 def _merged(
-    matches: _Matches, item: NDArray[np.int64], decides: NDArray[np.int64]
+    matches: _Matches, item: NDArray[np.int64], decides: NDArray[np.int64], score: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """(which of `decides`, start, end): the best of each item where several overlap, and what they cover together."""
     rows: list[int] = []
@@ -320,7 +382,7 @@ def _merged(
         )
         if key == last and start <= spans[-1][1]:
             spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
-            if matches.coverage[match] > matches.coverage[decides[rows[-1]]]:
+            if score[row] > score[rows[-1]]:
                 rows[-1] = row
         else:
             rows.append(row)

@@ -27,6 +27,8 @@ from dedup.evaluation_index import (
 )
 
 MAX_SKIP = 4
+SHORT_PART_WORDS = 24  # parts that are searched for near another part of their item: they may have no seed
+SEARCHED_WORDS = 120  # how near
 
 _DIAGONALS = 1024  # on which the last run is remembered
 _WORDS = types.Array(types.uint32, 1, "C", readonly=True)
@@ -55,7 +57,7 @@ def find_hits(texts: Texts, index: EvaluationIndex) -> Hits:
     while True:
         found = np.empty((len(Hits._fields), capacity), np.int64)
         n = _find(
-            texts.data, texts.offsets, texts.longest, index.words, index.part_words, index.seeds,
+            texts.data, texts.offsets, texts.longest, index.words, index.part_words, index.item_parts, index.seeds,
             index.filter, upper_bits_shift(len(index.filter)),
             index.directory, upper_bits_shift(len(index.directory) - 1), found,
         )  # fmt: skip
@@ -144,7 +146,10 @@ def _grow(
     words, word, item_left, text, at, document_left, step,
     found, n_found, document, part, starts, ends, diagonals, reaches,
 ):  # fmt: skip
-    """Add the runs beyond a run, in the direction of `step`; `word` and `at` are the first that differ. Returns n_found."""
+    """Add the runs beyond a run, in the direction of `step`; `word` and `at` are the first that differ.
+
+    Returns (n_found, how many words of the part are left beyond).
+    """
     while item_left > 0 and document_left > 0:
         i, j = _skip(words, word, item_left, text, at, document_left, step)
         if i + j == 0:
@@ -162,16 +167,42 @@ def _grow(
             diagonals[slot] = at - word
             reaches[slot] = at + n
         word, at, item_left, document_left = word + step * n, at + step * n, item_left - n, document_left - n
+    return n_found, item_left
+
+
+@helper
+def _search_beside(
+    words, part_words, part, first_part, end_part, text, n_words, low, high,
+    found, n_found, document, starts, ends,
+):  # fmt: skip
+    """Add, of the other short parts of the item, the place near text[low:high] that most of its words are equal to."""
+    for other in range(first_part, end_part):
+        begin, n = part_words[other], part_words[other + 1] - part_words[other]
+        if other == part or n == 0 or n > SHORT_PART_WORDS:
+            continue
+        most, best = n // 2, -1
+        for at in range(max(0, low - SEARCHED_WORDS), min(n_words - n, high + SEARCHED_WORDS) + 1):
+            equal = 0
+            for k in range(np.uint64(n)):
+                equal += words[np.uint64(begin) + k] == np.uint32(text[np.uint64(at) + k])
+            if equal > most:
+                most, best = equal, at
+        done = 0 if best >= 0 else n
+        while done < n:
+            run = _equal(words, begin + done, text, best + done, 1, n - done)
+            if run > 0:
+                n_found = _add(found, n_found, document, other, begin + done, run, best + done, starts, ends)
+            done += run + 1
     return n_found
 
 
 @helper
-def _part_of(part_words, word):
-    """The part that a word of the index is in."""
-    low, high = 0, len(part_words) - 1
+def _owner(first, inner):
+    """The i with first[i] <= inner < first[i + 1]."""
+    low, high = 0, len(first) - 1
     while high - low > 1:
         middle = (low + high) >> 1
-        if part_words[middle] <= word:
+        if first[middle] <= inner:
             low = middle
         else:
             high = middle
@@ -180,12 +211,23 @@ def _part_of(part_words, word):
 
 @kernel(
     types.int64(
-        BYTES, OFFSETS, types.int64, _WORDS, _STARTS, _STARTS,
+        BYTES, OFFSETS, types.int64, _WORDS, _STARTS, _STARTS, _STARTS,
         _HASHES, types.uint64, _STARTS, types.uint64, types.int64[:, ::1],
     )
 )  # fmt: skip
 def _find(
-    data, offsets, longest, words, part_words, seeds, seed_filter, filter_shift, directory, directory_shift, found
+    data,
+    offsets,
+    longest,
+    words,
+    part_words,
+    item_parts,
+    seeds,
+    seed_filter,
+    filter_shift,
+    directory,
+    directory_shift,
+    found,
 ):
     """Fill found[:, i] with the fields of Hits as far as there is room; returns how many hits there are."""
     text = np.empty(longest, np.uint64)
@@ -220,7 +262,7 @@ def _find(
                     words, word, text, at, 1, SEED_WORDS
                 ) < SEED_WORDS:
                     continue
-                part = _part_of(part_words, word)
+                part = _owner(part_words, word)
                 begin, end = part_words[part], part_words[part + 1]
                 before = _equal(words, word - 1, text, at - 1, -1, min(word - begin, at))
                 first, first_at = word - before, at - before
@@ -228,11 +270,19 @@ def _find(
                 n_found = _add(found, n_found, document, part, first, n, first_at, starts, ends)
                 diagonals[slot] = at - word
                 reaches[slot] = first_at + n
+                left = 0
                 for step in (-1, 1):
-                    n_found = _grow(
+                    n_found, beyond = _grow(
                         words, first - 1 if step < 0 else first + n, first - begin if step < 0 else end - first - n,
                         text, first_at - 1 if step < 0 else first_at + n,
                         first_at if step < 0 else n_words - first_at - n, step,
                         found, n_found, document, part, starts, ends, diagonals, reaches,
+                    )  # fmt: skip
+                    left += beyond
+                if 2 * left <= end - begin:
+                    item = _owner(item_parts, part)
+                    n_found = _search_beside(
+                        words, part_words, part, item_parts[item], item_parts[item + 1], text, n_words,
+                        first_at - (first - begin), first_at + end - first, found, n_found, document, starts, ends,
                     )  # fmt: skip
     return n_found
