@@ -50,9 +50,14 @@ def read_content(path: str) -> bytes:
     return content
 
 
+def row_format(path: str) -> str | None:
+    """The ending that says how to read a file of items; None if it is none."""
+    return next((end for end in _FORMATS if path.lower().removesuffix(".gz").endswith(end)), None)
+
+
 def read_rows(path: str, content: bytes) -> Iterator[tuple[int, object]]:
     """(row, item): rows are line numbers for JSON lines and otherwise count the items, from 1."""
-    form = next((end for end in _FORMATS if path.lower().removesuffix(".gz").endswith(end)), None)
+    form = row_format(path)
     if form is None:
         raise InputError(
             f"{path}: not one of {', '.join(_FORMATS)} (or .gz of these); `ignore:` it if it holds no items"
@@ -83,16 +88,24 @@ def _json_lines(path: str, text: str) -> Iterator[tuple[int, object]]:
 
 
 def _json(path: str, text: str) -> Iterator[tuple[int, object]]:
-    """A list of items, or an object that holds one list (BIG-bench's `examples`)."""
+    """A list of items, an object that holds one list of them (BIG-bench's `examples`), or one item (MATH)."""
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         hint = "; a file of one item a line is named .jsonl" if error.msg == "Extra data" else ""
         raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}{hint}") from None
-    lists = [value for value in content.values() if isinstance(value, list)] if isinstance(content, dict) else [content]
+    if isinstance(content, dict):
+        lists = [value for value in content.values() if isinstance(value, list) and all(map(_is_object, value))]
+        lists = lists or [[content]]
+    else:
+        lists = [content]
     if len(lists) != 1 or not isinstance(lists[0], list):
         raise InputError(f"{path}: should be a list of items, or an object that holds one such list")
     yield from enumerate(lists[0], 1)
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 def _csv(path: str, text: str) -> Iterator[tuple[int, object]]:

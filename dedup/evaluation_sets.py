@@ -1,33 +1,27 @@
-"""Evaluation sets as people keep them: files of items, and a map that says which fields are text.
+"""Evaluation sets as people keep them: files of items, and where in an item its text is.
 
-The shipped map (`evaluation_fields.yaml`, where its form is described) knows common sets by the names of their files; a
-user's own map comes before it. An item keeps question, answers and passage apart: they do not weigh the same as evidence.
+Three things say so, in this order: a task of lm-evaluation-harness that lies beside the files (`evaluation_tasks`), a user's
+own map of fields, and the shipped map (`evaluation_fields.yaml`), which knows common sets by the names of their files. An
+item keeps question, answers and passage apart: they do not weigh the same as evidence.
 
 Nothing passes for clean by accident: a file that cannot be read, is empty, belongs to no set, or lacks a mapped field is an
-error, and so is one in which no item has a question or a passage.
+error, and so is one in which no item has a question or a passage, or in which all items are the same.
 """
 
-import difflib
 import hashlib
-import itertools
 import json
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import NamedTuple
 
-import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ValidationError
-
-from corpus.errors import ConfigError, InputError
-from corpus.storage import open_input
+from corpus.errors import InputError
 from dedup.evaluation_files import list_files, read_content, read_rows
+from dedup.evaluation_map import FieldMap, SetFields, read_map, set_of
+from dedup.evaluation_tasks import Task, find_tasks, is_yaml
 
 _SHIPPED = Path(__file__).with_name("evaluation_fields.yaml")
-_NAMES_ABOVE = 2  # folders above a file that may name its set
 
 
 class EvaluationItem(NamedTuple):
@@ -48,121 +42,45 @@ class EvaluationSets:
     identity: dict[str, str]
 
 
-def _as_tuple(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
-def _compilable(patterns: tuple[str, ...]) -> tuple[str, ...]:
-    for pattern in patterns:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
-    return patterns
-
-
-_Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
-
-
-class _SetFields(BaseModel, frozen=True, extra="forbid"):
-    files: _Names
-    question: _Names = ()
-    answer: _Names = ()
-    passage: _Names = ()
-    strip: Annotated[_Names, AfterValidator(_compilable)] = ()
-    split: str | None = None
-
-
-class _FieldMap(BaseModel, frozen=True, extra="forbid"):
-    sets: dict[str, _SetFields] = {}
-    ignore: _Names = ()
-
-
 def read_evaluation_sets(paths: Sequence[str], fields: str | None = None) -> EvaluationSets:
     """All items of the files, folders (with what is below them) and globs `paths`, sorted by file.
 
     `fields`: the user's own map; its sets come before the shipped ones and replace those of the same name.
-    Raises InputError (files, items) or ConfigError (the map).
+    Raises InputError (files, items) or ConfigError (the map, a task).
     """
-    shipped = _read_map(str(_SHIPPED))
-    own = _read_map(fields) if fields is not None else _FieldMap()
-    others = {name: spec for name, spec in shipped.sets.items() if name not in own.sets}
-    names = {
-        path: _set_of(path, (own.sets, others))
-        for path in list_files(paths)
-        if not any(_fit(path, pattern, 0) for pattern in (*own.ignore, *shipped.ignore))
-    }
-    if not names:
-        raise InputError(f"{', '.join(paths)}: no evaluation file there; name at least one, or leave the check out")
-    sets = own.sets | others
-    labels = _labels(names)
+    files, of_file = _assigned(paths, fields)
+    labels = _labels({path: name for path, (name, _) in of_file.items()})
     items: list[EvaluationItem] = []
     identity = {}
-    for path, name in names.items():
+    for path in files:
+        name, source = of_file[path]
         content = read_content(path)
-        spec = sets[name]
         identity[f"{name}/{labels[path]}"] = hashlib.blake2b(
-            spec.model_dump_json(exclude={"files"}).encode() + content, digest_size=16
+            source.identity.encode() + content, digest_size=16
         ).hexdigest()
-        items.extend(_items(path, content, name, spec, labels[path]))
+        items.extend(_items(path, content, name, source, labels[path]))
     return EvaluationSets(items, identity)
 
 
-# --- the map ----------------------------------------------------------------------------------------------------------
-
-
-def _read_map(path: str) -> _FieldMap:
-    with open_input(path) as file:
-        try:
-            content = yaml.safe_load(file)
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    try:
-        field_map = _FieldMap.model_validate(content)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "top level"
-        known = _SetFields.model_fields if problem["loc"][:1] == ("sets",) else _FieldMap.model_fields
-        hint = _nearest(str(problem["loc"][-1]), known) if problem["type"] == "extra_forbidden" else ""
-        raise ConfigError(f"{path}: {where}: {problem['msg']}{hint}") from None
-    for name, spec in field_map.sets.items():
-        if not (spec.question or spec.passage):
-            raise ConfigError(f"{path}: sets.{name}: names no text; give the fields of its `question` or `passage`")
-    return field_map
-
-
-def _nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _fit(path: str, pattern: str, above: int) -> bool:
-    """Whether the name `above` folders over the file (with those before it, if the pattern has folders) fits."""
-    parts = path.lower().strip("/").split("/")
-    end = len(parts) - above
-    return fnmatchcase("/".join(parts[max(0, end - pattern.count("/") - 1) : end]), pattern.lower())
-
-
-def _set_of(path: str, maps: Sequence[Mapping[str, _SetFields]]) -> str:
-    """The set that a file belongs to by the first map that knows one."""
-    for sets, above in itertools.product(maps, range(_NAMES_ABOVE + 1)):
-        fits = sorted(
-            (-len(pattern), name) for name, spec in sets.items() for pattern in spec.files if _fit(path, pattern, above)
-        )
-        if fits:
-            rivals = sorted({name for length, name in fits if length == fits[0][0]})
-            if len(rivals) > 1:
-                raise ConfigError(
-                    f"{path}: belongs to the sets {' and '.join(rivals)}; make one `files:` pattern longer"
-                )
-            return fits[0][1]
-    known = sorted(name for sets in maps for name in sets)
-    parts = re.split(r"[/.]", path)
-    hint = next((hint for part in reversed(parts) if (hint := _nearest(part, known))), "")
-    raise InputError(
-        f"{path}: belongs to no evaluation set; in a file given as `fields`, say under `sets:` where its text is, or "
-        f"`ignore:` it (known sets: {', '.join(known)}){hint}"
-    )
+def _assigned(paths: Sequence[str], fields: str | None) -> tuple[list[str], dict[str, tuple[str, SetFields | Task]]]:
+    """(the files of items, sorted; for each the name of its set and what reads its rows)."""
+    shipped = read_map(str(_SHIPPED))
+    own = read_map(fields) if fields is not None else FieldMap()
+    others = {name: spec for name, spec in shipped.sets.items() if name not in own.sets}
+    listed = [path for path in list_files(paths) if not (own.ignores(path) or shipped.ignores(path))]
+    of_task = find_tasks([path for path in listed if is_yaml(path)])
+    files = sorted({path for path in listed if not is_yaml(path)} | of_task.keys())
+    if not files:
+        raise InputError(f"{', '.join(paths)}: no evaluation file there; name at least one, or leave the check out")
+    sets = own.sets | others
+    of_file: dict[str, tuple[str, SetFields | Task]] = {}
+    for path in files:
+        if path in of_task:
+            of_file[path] = (of_task[path].name, of_task[path])
+        else:
+            name = set_of(path, (own.sets, others))
+            of_file[path] = (name, sets[name])
+    return files, of_file
 
 
 def _labels(names: Mapping[str, str]) -> dict[str, str]:
@@ -181,75 +99,17 @@ def _labels(names: Mapping[str, str]) -> dict[str, str]:
     return labels
 
 
-# --- items ------------------------------------------------------------------------------------------------------------
-
-
-def _items(path: str, content: bytes, name: str, spec: _SetFields, label: str) -> list[EvaluationItem]:
+def _items(path: str, content: bytes, name: str, source: SetFields | Task, label: str) -> list[EvaluationItem]:
     items = []
     for number, row in read_rows(path, content):
         if not isinstance(row, dict):
             raise InputError(f"{path}:{number}: an item should be an object with fields, not {json.dumps(row)[:40]}")
-        where = f"{path}:{number}"
-        answers = [answer for field in spec.answer for answer in _strings(row, field, spec, where)]
-        if spec.split:
-            answers = [part.strip() for answer in answers for part in answer.split(spec.split) if part.strip()]
-        items.append(
-            EvaluationItem(
-                name,
-                f"{label}:{number}",
-                _joined(row, spec.question, spec, where),
-                tuple(dict.fromkeys(answers)),
-                _joined(row, spec.passage, spec, where),
-            )
-        )
+        items.append(EvaluationItem(name, f"{label}:{number}", *source.parts(row, f"{path}:{number}")))
     if not items:
         raise InputError(f"{path}: has no items")
+    fix = f"map set {name!r} to other fields"
     if not any(item.question or item.passage for item in items):
-        raise InputError(
-            f"{path}: {' and '.join(spec.question + spec.passage)} empty in every item; map set {name!r} to other fields"
-        )
+        raise InputError(f"{path}: {source.text_fields} empty in every item; {fix}")
+    if len(items) > 1 and len({item[2:] for item in items}) == 1:
+        raise InputError(f"{path}: {source.text_fields} the same in all {len(items)} items; {fix}")
     return items
-
-
-def _joined(row: Mapping[str, Any], fields: Sequence[str], spec: _SetFields, where: str) -> tuple[str, ...]:
-    """The fields one after the other; where one holds several strings, a text for each."""
-    parts = [strings for field in fields if (strings := _strings(row, field, spec, where))]
-    return tuple(dict.fromkeys("\n".join(choice) for choice in itertools.product(*parts))) if parts else ()
-
-
-def _strings(row: Mapping[str, Any], field: str, spec: _SetFields, where: str) -> list[str]:
-    """What is at the field, or the first of `a | b`, as strings that are not blank."""
-    alternatives = [alternative.strip() for alternative in field.split("|")]
-    for path in alternatives:
-        try:
-            values = _values(row[path] if path in row else _at(row, path.split(".")), f"{where}: field {path!r}")
-        except KeyError:
-            continue
-        for pattern in spec.strip:
-            values = [re.sub(pattern, "", value) for value in values]
-        return [value.strip() for value in values if value.strip()]
-    hint = next((hint for path in alternatives if (hint := _nearest(path, list(row)))), "")
-    raise InputError(f"{where}: no field {field!r}; the item has {', '.join(map(str, row))}{hint}")
-
-
-def _at(value: Any, path: Sequence[str]) -> Any:
-    """What lies at a path, through the elements of lists; None where the way there is null; KeyError without a way."""
-    if not path or value is None:
-        return value
-    if isinstance(value, list):
-        return [_at(element, path) for element in value]
-    if not isinstance(value, dict):
-        raise KeyError(path[0])
-    return _at(value[path[0]], path[1:])
-
-
-def _values(value: Any, where: str) -> list[str]:
-    if value is None:
-        return []
-    if isinstance(value, list):
-        return [string for element in value for string in _values(element, where)]
-    if isinstance(value, dict):
-        raise InputError(f"{where} is an object; name what is in it: {', '.join(f'NAME.{key}' for key in value)}")
-    if not isinstance(value, str | int | float):
-        raise InputError(f"{where} is {type(value).__name__}, not text; map another field")
-    return [str(value)]
