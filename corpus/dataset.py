@@ -125,17 +125,21 @@ class TableWriter:
 
 
 class ShardWriter:
-    """Documents and ledger of one shard, side by side, and the invariant that ties them together."""
+    """Documents and ledger of one shard, side by side, and the invariant that ties them together.
+
+    Without a file for documents only the ledger is written: of a stage that measures what it leaves alone.
+    """
 
     def __init__(self, files: Mapping[str, Path]) -> None:
-        self._documents = TableWriter(files["documents"], DOCUMENT_ROW_GROUP)
+        self._documents = TableWriter(files["documents"], DOCUMENT_ROW_GROUP) if "documents" in files else None
         self._ledger = TableWriter(files["ledger"], LEDGER_ROW_GROUP)
         self._counts: Counter[tuple[str | None, str | None]] = Counter()
         self._bytes: Counter[tuple[str | None, str | None]] = Counter()
         self._tokens: Counter[tuple[str | None, str | None]] = Counter()
 
     def write(self, documents: pa.RecordBatch, ledger: pa.RecordBatch) -> None:
-        self._documents.write(documents)
+        if self._documents is not None:
+            self._documents.write(documents)
         self._ledger.write(ledger)
         groups = pa.Table.from_batches([ledger]).group_by(["reason", "language"])
         for row in groups.aggregate(
@@ -148,13 +152,16 @@ class ShardWriter:
 
     def close(self, rows_in: int) -> list[Count]:
         """Finish both files; `rows_in` is what the reader counted. Raises IntegrityError if a row was lost or invented."""
-        self._documents.close()
         self._ledger.close()
         kept = sum(n for (reason, _), n in self._counts.items() if reason is None)
         rejected = sum(n for (reason, _), n in self._counts.items() if reason is not None)
-        if rows_in != kept + rejected or kept != self._documents.n_rows:
+        written = kept
+        if self._documents is not None:
+            self._documents.close()
+            written = self._documents.n_rows
+        if rows_in != kept + rejected or kept != written:
             raise IntegrityError(
-                f"{rows_in} rows in, but {self._documents.n_rows} written, {kept} kept and {rejected} rejected by the ledger"
+                f"{rows_in} rows in, but {written} written, {kept} kept and {rejected} rejected by the ledger"
             )
         return [
             {

@@ -91,4 +91,9 @@ SPAN = pa.struct(
         ("passage", pa.float32()),
     ]
 )
-DECONTAMINATE_LEDGER = [("spans", pa.list_(SPAN))]  # UTF-8 byte offsets into the text as the stage received it
+COVERED = pa.struct([("set", pa.string()), ("words", pa.int64())])
+DECONTAMINATE_LEDGER = [
+    ("spans", pa.list_(SPAN)),  # UTF-8 byte offsets into the text as the stage received it
+    ("covered", pa.list_(COVERED)),  # for each set, how many words of the text lie in its spans; null without spans
+    ("tokens_removed", pa.int32()),  # because of them
+]

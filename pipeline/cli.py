@@ -134,6 +134,69 @@ for _kind, _summary in {
     app.command(_kind)(_stage_command(_kind, _summary))
 
 
+@app.command()
+def contamination(
+    inputs: Inputs,
+    evals: Annotated[
+        list[str] | None, typer.Option("--evals", help="Evaluation sets: files, folders or patterns; repeatable.")
+    ] = None,
+    fields: Annotated[
+        str | None, typer.Option("--fields", help="A YAML that says which fields of these sets hold their text.")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", help="Folder for ledger, table and report; a rerun resumes it.")
+    ] = None,
+    config: Annotated[str | None, typer.Option("--config", help="A recipe whose `decontaminate` says how.")] = None,
+    set: Settings = None,
+    workers: WorkersOption = None,
+    scheduler: Scheduler = None,
+    text_column: Annotated[
+        str | None, typer.Option("--text-column", help="Column(s) of the text, such as messages; found if not given.")
+    ] = None,
+    sample: Sample = None,
+) -> None:
+    """Measure which evaluation items a corpus has, anybody's, and change nothing."""
+    import json
+    from tempfile import TemporaryDirectory
+
+    from pipeline.config import stage_recipe
+    from pipeline.inputs import find_text
+    from pipeline.run import text_inputs
+
+    given = {"evals": evals, "fields": fields}
+    named = [f"decontaminate.{key}={json.dumps(value)}" for key, value in given.items() if value]
+    recipe = stage_recipe("decontaminate", config, [*(set or []), *named])
+    (stage,) = recipe.stages
+    if not stage.section["evals"]:
+        raise ConfigError("no evaluation sets given; name files or folders by --evals")
+    stage.kind = stage.name = "contamination"
+    form = text_column or find_text(text_inputs(inputs))
+    err_console.print(f"text: {form}", highlight=False, markup=False)
+    with TemporaryDirectory(prefix="refine-") as scratch:
+        _run(
+            recipe, inputs, out or scratch, workers, scheduler, False, packed=False, show=_show_contamination,
+            text_column=form, sample=sample,
+        )  # fmt: skip
+    if out is not None:
+        err_console.print(
+            f"wrote {out.rstrip('/')}/contamination.json, .csv and report.html", highlight=False, markup=False
+        )
+
+
+def _show_contamination(out: str) -> None:
+    from pipeline.report import open_run
+    from pipeline.report.contamination import contamination_view, read_contamination
+
+    if table := read_contamination(open_run(out)[0]):
+        out_console.print(contamination_view(table))
+
+
+def _show_funnel(out: str) -> None:
+    from pipeline.report.funnel import funnel, funnel_table
+
+    out_console.print(funnel_table(funnel(out)))
+
+
 def _job(shard: str | None) -> tuple[int, int] | None:
     if shard is None:
         return None
@@ -152,6 +215,7 @@ def _run(
     dry: bool,
     *,
     packed: bool,
+    show: Callable[[str], None] = _show_funnel,
     **options: Any,
 ) -> None:
     from pipeline.progress import Progress
@@ -170,10 +234,9 @@ def _run(
             out_console.print(f"{name}: {n_todo} of {n_shards} shards to make", highlight=False)
         return
     run_recipe(recipe, inputs, chosen, Progress(err_console), _warn, packed=packed)
-    from pipeline.report.funnel import funnel, funnel_table
     from pipeline.report.html import write_html
 
-    out_console.print(funnel_table(funnel(out)))
+    show(out)
     write_html(out, f"{out.rstrip('/')}/report.html")
 
 

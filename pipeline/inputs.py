@@ -18,8 +18,10 @@ from corpus import storage
 from corpus.dataset import StageFolder, part_name, stage_folders
 from corpus.errors import InputError, IntegrityError, ShardError
 from corpus.schema import DOCUMENTS
+from pipeline.text_columns import FORMS, columns_of, find_form, text_of
 
 BATCH_DOCUMENTS = 1_000
+JSON_BLOCK_BYTES = 1 << 26  # of a JSONL file that are parsed at once
 ARCHIVE_ENDINGS = (".warc", ".arc", ".wet", ".warc.gz", ".arc.gz", ".wet.gz", ".warc.lz4", ".warc.wet", ".warc.wet.gz")
 TEXT_ENDINGS = (".parquet", ".jsonl", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".ndjson")
 
@@ -79,6 +81,8 @@ def dataset_folder(path: str) -> StageFolder | None:
 def stage_inputs(folder: StageFolder) -> list[Input]:
     """The documents of a stage of ours as inputs of the next: known by checksum; a missing shard keeps its number."""
     receipts = folder.receipts()
+    if any("documents" not in receipt.outputs for receipt in receipts.values()):
+        raise InputError(f"{folder.url}: holds what was measured of documents, not documents; name those")
     n_shards = len(storage.read_json(folder.inputs_file)) if storage.exists(folder.inputs_file) else len(receipts)
     return [
         {
@@ -111,17 +115,20 @@ def freeze_inputs(folder: StageFolder, inputs: list[Input]) -> list[Input]:
     return ordered
 
 
-def read_documents(source: Input, text_column: str, sample: float | None) -> Iterator[tuple[pa.Array, pa.RecordBatch]]:
+def read_documents(
+    source: Input, text_column: str, sample: float | None, *, labels_only: bool = False
+) -> Iterator[tuple[pa.Array, pa.RecordBatch]]:
     """(source rows int64, documents) in batches; ours or anybody's Parquet or JSONL, brought to our schema.
 
-    A dataset of ours is checked against its checksum first. Raises ShardError if the file cannot be read.
+    `labels_only`: of the columns beside the text, only what a ledger shows of a document and can be read as such. A dataset
+    of ours is checked against its checksum first. Raises ShardError if the file cannot be read.
     """
     path = source["path"]
     if source["identity"].startswith(OURS) and OURS + storage.checksum(path) != source["identity"]:
         raise IntegrityError(f"{path}: its bytes are not those of its receipt; run the stage that made it again")
     first = 0
     try:
-        for batch in _batches(path):
+        for batch in _batches(path, text_column if labels_only else None):
             rows = pa.array(range(first, first + batch.num_rows), pa.int64())
             first += batch.num_rows
             documents = as_documents(batch, text_column, path)
@@ -129,43 +136,103 @@ def read_documents(source: Input, text_column: str, sample: float | None) -> Ite
                 mask = in_sample(documents.column("id"), sample)
                 rows, documents = rows.filter(mask), documents.filter(mask)
             yield rows, documents
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, gzip.BadGzipFile) as error:
+    except (pa.ArrowException, OSError, gzip.BadGzipFile) as error:
         raise ShardError(f"{path}: cannot be read: {' '.join(str(error).split())[:300]}") from None
 
 
-def _batches(path: str) -> Iterator[pa.RecordBatch]:
+def _batches(path: str, labels_of: str | None = None) -> Iterator[pa.RecordBatch]:
+    """Rows as the file has them; with `labels_of`, only the columns of this text and those that label it."""
     if path.endswith(".parquet"):
         with storage.open_input(path) as file:
-            yield from pq.ParquetFile(file).iter_batches(BATCH_DOCUMENTS)
+            parquet = pq.ParquetFile(file)
+            columns = _labels(parquet.schema_arrow, labels_of) if labels_of else None
+            yield from parquet.iter_batches(BATCH_DOCUMENTS, columns=columns)
         return
+    for table in _json_tables(path):
+        chosen = table.select(_labels(table.schema, labels_of)) if labels_of else table
+        yield from chosen.to_batches(max_chunksize=BATCH_DOCUMENTS)
+
+
+def _labels(schema: pa.Schema, text_column: str) -> list[str]:
+    """The columns of the text, and those of a ledger that have a type which it can take."""
+    wanted = columns_of(text_column, schema.names)
+
+    def is_label(field: pa.Field) -> bool:
+        if pa.types.is_integer(field.type):
+            return field.name in ("id", "token_count")
+        is_string = pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+        return is_string and field.name in ("id", "url", "dump", "language")
+
+    return [field.name for field in schema if field.name in wanted or is_label(field)]
+
+
+def _json_tables(path: str) -> Iterator[pa.Table]:
+    """The rows of a JSONL file. One of several blocks is read twice: columns have the types that suit all of it."""
+    blocks = _json_blocks(path)
+    first, second = next(blocks, b""), next(blocks, b"")
+    if not first.strip():  # a shard without documents
+        return
+    if not second:
+        yield _parsed(first, None)
+        return
+    types: dict[str, pa.DataType] = {}
+    for block in _json_blocks(path):
+        for field in _parsed(block, None).schema:
+            types[field.name] = _common_type(types.get(field.name, field.type), field.type)
+    for block in _json_blocks(path):
+        yield _parsed(block, pa.schema(types))
+
+
+def _json_blocks(path: str) -> Iterator[bytes]:
+    """Whole lines, about JSON_BLOCK_BYTES at a time."""
     with storage.open_input(path, compression="infer") as file:
-        content = file.read()
-    if not content.strip():  # a shard without documents
-        return
-    table = pj.read_json(pa.py_buffer(content), pj.ReadOptions(block_size=1 << 26))
-    yield from table.to_batches(max_chunksize=BATCH_DOCUMENTS)
+        rest = b""
+        while block := file.read(JSON_BLOCK_BYTES):
+            lines, newline, after = block.rpartition(b"\n")
+            if newline:
+                yield rest + lines + newline
+                rest = after
+            else:
+                rest += block
+        if rest.strip():
+            yield rest
+
+
+def _parsed(block: bytes, schema: pa.Schema | None) -> pa.Table:
+    options = pj.ReadOptions(block_size=max(len(block), JSON_BLOCK_BYTES))
+    return pj.read_json(pa.py_buffer(block), options, pj.ParseOptions(explicit_schema=schema))
+
+
+def _common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    """The type that holds both; what looks like a date in one place and not in another is text."""
+    if pa.string() in (one, other) and any(map(pa.types.is_timestamp, (one, other))):
+        return pa.string()
+    fields = [pa.schema([("column", kind)]) for kind in (one, other)]
+    return pa.unify_schemas(fields, promote_options="permissive").field(0).type
 
 
 def as_documents(batch: pa.RecordBatch, text_column: str, path: str) -> pa.RecordBatch:
     """Our columns first, in our types; then whatever else the batch has, untouched."""
-    if text_column not in batch.schema.names:
-        raise ShardError(
-            f"{path}: no column {text_column!r}; its columns are {', '.join(batch.schema.names)}: set --text-column"
-        )
     columns: dict[str, pa.Array] = {}
     for field in DOCUMENTS:
-        source = text_column if field.name == "text" else field.name
-        if source not in batch.schema.names:
+        if field.name == "text":
+            columns["text"] = text_of(batch, text_column, path)
+            continue
+        if field.name not in batch.schema.names:
             columns[field.name] = pa.nulls(batch.num_rows, field.type)
             continue
         try:
-            columns[field.name] = batch.column(source).cast(field.type)
+            columns[field.name] = batch.column(field.name).cast(field.type)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            kind = batch.schema.field(field.name).type
             raise ShardError(
-                f"{path}: column {source!r} is {batch.schema.field(source).type} and cannot become {field.type}; rename it"
+                f"{path}: column {field.name!r} is {kind} and cannot become {field.type}; rename it"
             ) from None
     columns["id"] = _ids(columns["id"], columns["url"], columns["text"])
-    others = {name: batch.column(name) for name in batch.schema.names if name not in columns and name != text_column}
+    names = batch.schema.names
+    if text_column in names and not pa.types.is_nested(batch.schema.field(text_column).type):  # it is the text, renamed
+        names = [name for name in names if name != text_column]
+    others = {name: batch.column(name) for name in names if name not in columns}
     return pa.RecordBatch.from_pydict(columns | others)
 
 
@@ -190,13 +257,34 @@ def in_sample(ids: pa.Array, fraction: float) -> pa.BooleanArray:
 
 def check_column(source: Input, column: str, fix: str) -> None:
     """Before anything starts: the first input has the column. Raises InputError that says what to do otherwise."""
+    batch = _first_batch(source)
+    names = batch.schema.names if batch is not None else columns_of(column, ())
+    for name in columns_of(column, names):
+        if name not in names:
+            columns = ", ".join(names)
+            raise InputError(f"{source['path']}: no column {name!r}; its columns are {columns}: {fix}")
+
+
+def find_text(inputs: Sequence[Input]) -> str:
+    """The form of the text in a corpus that others made, from the first input that has rows. Raises InputError."""
+    for source in inputs:
+        batch = _first_batch(source)
+        if batch is not None:
+            form = find_form(batch.schema.names)
+            if form is None:
+                raise InputError(
+                    f"{source['path']}: no text found in its columns {', '.join(batch.schema.names)}; known are "
+                    f"{', '.join(map(repr, FORMS))}: name it by --text-column"
+                )
+            return form
+    raise InputError("no input has a row; check the paths")
+
+
+def _first_batch(source: Input) -> pa.RecordBatch | None:
     try:
-        batch = next(_batches(source["path"]), None)
+        return next(_batches(source["path"]), None)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{source['path']}: neither Parquet nor JSONL: {' '.join(str(error).split())[:200]}") from None
-    if batch is not None and column not in batch.schema.names:
-        columns = ", ".join(batch.schema.names)
-        raise InputError(f"{source['path']}: no column {column!r}; its columns are {columns}: {fix}")
 
 
 def describe(shard: int, source: Input) -> str:

@@ -28,19 +28,20 @@ def outcome(
     after: pa.RecordBatch,
     verdicts: Verdicts,
     columns: Mapping[str, pa.Array],
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | None,
 ) -> Outcome:
     """Split documents by their verdicts.
 
     `rows`: their source rows; `before`, `after`: the documents as they came and as the stage edited them (often the same);
     `columns`: the stage's own ledger columns. Tokens of kept documents are counted here where they are not known, as they
-    are not when the text was edited.
+    are not when the text was edited; without a `tokenizer`, nowhere.
     """
     stays = pc.is_null(verdicts.reason)
     edited = pc.not_equal(before.column("text"), after.column("text"))
     counts = pc.if_else(pc.fill_null(edited, False), None, after.column("token_count"))
     after = after.set_column(after.schema.get_field_index("token_count"), DOCUMENTS.field("token_count"), counts)
-    counted = count_tokens(after.filter(stays), tokenizer)
+    kept = after.filter(stays)
+    counted = kept if tokenizer is None else count_tokens(kept, tokenizer)
     kept_bytes, kept_tokens = pc.binary_length(counted.column("text")), counted.column("token_count")
     ledger = {
         "id": before.column("id"),
@@ -86,14 +87,15 @@ Process = Callable[[Plan, int, pa.Array, pa.RecordBatch, Tokenizer], Outcome]
 
 
 def map_documents(plan: Plan, shard: int, files: dict[str, Path], process: Process) -> Made:
-    """Read a shard batch by batch, let `process` decide, write documents and ledger."""
+    """Read a shard batch by batch, let `process` decide, write documents and ledger, or the ledger alone."""
     tokenizer = Tokenizer.load(plan.tokenizer)
     writer = ShardWriter(files)
     rows_in = 0
     nothing = (pa.array([], pa.int64()), empty_documents())
     for rows, batch in _or_else(batches_of(plan, shard), nothing):  # an empty shard has files with our columns, too
         rows_in += len(rows)
-        made = process(plan, shard, rows, count_tokens(batch, tokenizer), tokenizer)
+        counted = count_tokens(batch, tokenizer) if "documents" in files else batch
+        made = process(plan, shard, rows, counted, tokenizer)
         writer.write(made.documents, made.ledger)
         tick(len(rows))
     return Made(rows_in, writer.close(rows_in))
@@ -105,5 +107,6 @@ def _or_else(batches: Iterator[Batch], nothing: Batch) -> Iterator[Batch]:
 
 
 def batches_of(plan: Plan, shard: int) -> Iterator[Batch]:
-    """The documents of a shard."""
-    return read_documents(plan.inputs[shard], plan.text_column, plan.sample)
+    """The documents of a shard; of a stage that only measures, no more of them than its ledger shows."""
+    labels_only = plan.kind == "contamination"
+    return read_documents(plan.inputs[shard], plan.text_column, plan.sample, labels_only=labels_only)

@@ -50,14 +50,20 @@ def start_workers(recipe: Recipe) -> Any:
     return DaskWorkers(recipe.cluster, child_bytes)
 
 
-def first_inputs(recipe: Recipe, patterns: Sequence[str], text_column: str) -> list[Input]:
-    """The inputs of the first stage, checked as far as can be before anything starts."""
-    if recipe.stages[0].kind == "extract":
-        return find_inputs(patterns, ARCHIVE_ENDINGS)
+def text_inputs(patterns: Sequence[str]) -> list[Input]:
+    """The shards of datasets of ours, and whatever else has text."""
     inputs = []
     for pattern in patterns:
         dataset = dataset_folder(pattern)
         inputs += stage_inputs(dataset) if dataset is not None else find_inputs([pattern], TEXT_ENDINGS)
+    return inputs
+
+
+def first_inputs(recipe: Recipe, patterns: Sequence[str], text_column: str) -> list[Input]:
+    """The inputs of the first stage, checked as far as can be before anything starts."""
+    if recipe.stages[0].kind == "extract":
+        return find_inputs(patterns, ARCHIVE_ENDINGS)
+    inputs = text_inputs(patterns)
     check_column(inputs[0], text_column, "set --text-column")
     if recipe.stages[0].section.get("languages"):
         check_column(inputs[0], "language", "find the languages first, or set filter.languages=null")
@@ -153,7 +159,8 @@ def run_recipe(
                 failures += run_stage(run)
             except ShardError as error:  # a barrier that cannot start: what made it so belongs to the message
                 raise ShardError("; ".join([*failures, str(error)])) from None
-            inputs = stage_inputs(folder)
+            if number + 1 < len(recipe.stages):
+                inputs = stage_inputs(folder)
         if packed:
             write_corpus(recipe, options, workers, progress)
             if options.drop_intermediate and not failures:

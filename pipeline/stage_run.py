@@ -3,7 +3,7 @@
 A stage is a module of `pipeline.stages`: OUTPUT_VERSION (raised only when output changes), `identity(section)` (versions and
 digests that decide the output; ConfigError when a model or list is missing), STEP (makes documents and ledger), and, for one
 that compares all documents, `prepare(run)` with the steps that come before. `notes(plan)`, where there is one, says what
-the manifest must not leave out.
+the manifest must not leave out; `summarise(plan)` writes what can be said when every document has its verdict.
 """
 
 import platform
@@ -133,6 +133,8 @@ def run_stage(run: StageRun) -> list[str]:
     }
     if run.options.job is not None and len(complete) < len(keys):
         return _failed_lines(run, failed)  # other jobs of the array make the rest; the last one writes the manifest
+    if hasattr(module, "summarise"):
+        module.summarise(run.plan)
     storage.write_json(run.folder.manifest_file, _manifest(run, module, complete))
     _note_time(run, began)
     if run.options.job is None:
@@ -196,7 +198,8 @@ def _judge(run: StageRun, counts: list[Count], rows_in: int) -> list[str]:
             name = row["reason"].split(".")[0]
             removed[name] = removed.get(name, 0) + row["documents"]
     masks_only = run.plan.kind == "filter" and not any(_rules(run.plan.section).values())
-    if rows_in and not removed and not masks_only:
+    measures_only = run.plan.kind == "contamination" or run.plan.section.get("action") == "tag"
+    if rows_in and not removed and not masks_only and not measures_only:
         notes.append(f"{run.name} removed nothing")
         run.warn(f"{run.name} removed none of {rows_in:,} documents; is it configured as you mean?")
     if rows_in < run.guards.min_documents or run.plan.kind not in ("extract", "filter"):

@@ -19,6 +19,7 @@ from corpus.errors import IntegrityError
 from corpus.rules import Rule, with_thresholds
 from pipeline.inputs import read_documents
 from pipeline.steps import load_plan
+from pipeline.text_columns import columns_of, text_of
 
 READ_ERRORS = (pa.ArrowException, OSError)  # what pyarrow raises for a damaged Parquet file
 TEXT_BATCH_ROWS = 1_000
@@ -158,7 +159,10 @@ def received_text(stages: Sequence[Stage], at: int, shard: int, row: int) -> tup
     if not storage.exists(path):
         return "", f"{path} is no longer there"
     if path.endswith(".parquet"):
-        return read_row(path, row, [column]).get(column) or "", ""
+        with open_parquet(path) as file:
+            columns = columns_of(column, file.schema_arrow.names)
+        found = pa.RecordBatch.from_pylist([read_row(path, row, columns)])
+        return text_of(found, column, path)[0].as_py() or "", ""
     for rows, documents in read_documents({"path": path, "identity": ""}, column, None):
         if len(rows) and row <= rows[-1].as_py():
             return documents.column("text")[row - rows[0].as_py()].as_py() or "", ""

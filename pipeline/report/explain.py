@@ -18,21 +18,8 @@ from rich.text import Text
 from corpus.dataset import part_name
 from corpus.errors import InputError
 from corpus.schema import document_place
-from pipeline.report import Stage, open_run, place, read_row, received_text, rules_in_force, scan, visible
-
-CONTEXT_BYTES = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A contaminated span with the text around it (empty where the text is gone)."""
-
-    set: str
-    item: str
-    score: float
-    before: str
-    matched: str
-    after: str
+from pipeline.report import Stage, open_run, place, read_row, rules_in_force, scan, visible
+from pipeline.report.contamination import Span, span_view, spans_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +169,7 @@ def _entry(stages: Sequence[Stage], at: int, shard: int, row: int) -> Entry:
     stage = stages[at]
     ledger = read_row(stage.folder.file("ledger", shard), row)
     failed, kept_instead = failures(ledger, stage.manifest), _duplicate(stage, ledger)
-    spans, note = _spans(stages, at, shard, ledger)
+    spans, note = spans_of(stages, at, shard, ledger)
     return Entry(stage.name, shard, row, ledger["reason"], failed, kept_instead, spans, note, ledger)
 
 
@@ -199,20 +186,6 @@ def _duplicate(stage: Stage, ledger: Mapping[str, Any]) -> Duplicate | None:
         if (kept["id"] or "") == document_id:
             return Duplicate(key, document_id, kept["url"] or "", "")
     return Duplicate(key, document_id, "", "")
-
-
-def _spans(stages: Sequence[Stage], at: int, shard: int, ledger: Mapping[str, Any]) -> tuple[tuple[Span, ...], str]:
-    """(spans with their text, why the text is missing)"""
-    if not ledger.get("spans"):
-        return (), ""
-    text, missing = received_text(stages, at, shard, ledger["source_row"])
-    data = text.encode()
-    spans = []
-    for span in ledger["spans"]:
-        start, end = span["start"], span["end"]
-        parts = (data[max(0, start - CONTEXT_BYTES) : start], data[start:end], data[end : end + CONTEXT_BYTES])
-        spans.append(Span(span["set"], span["item"], span["score"], *(part.decode(errors="ignore") for part in parts)))
-    return tuple(spans), missing
 
 
 def _packed_entry(last: Stage, packed: Stage, shard: int, row: int, document: Mapping[str, Any]) -> Entry:
@@ -244,6 +217,8 @@ def render(stories: Sequence[Story]) -> RenderableType:
 
 def _entry_view(entry: Entry) -> Iterator[RenderableType]:
     verdict = ("rejected", "bold red") if entry.reason else ("kept", "bold green")
+    if entry.stage == "contamination":  # which leaves every document where it is
+        verdict = ("contaminated", "bold red") if entry.reason else ("clean", "bold green")
     where = entry.stage if entry.row is None else place(entry.stage, entry.shard, entry.row)
     if entry.row is None:
         verdict = ("not followed", "bold yellow")
@@ -251,10 +226,9 @@ def _entry_view(entry: Entry) -> Iterator[RenderableType]:
     for line in entry_lines(entry):
         yield Padding(Text(visible(line)), (0, 0, 0, 4))
     for span in entry.spans:
-        yield Padding(Text(visible(f"contains {span.set}: {span.item} (score {span.score:.2f})")), (0, 0, 0, 4))
-        if span.matched:
-            parts = (visible(span.before), (visible(span.matched), "bold reverse"), visible(span.after))
-            yield Padding(Text.assemble("… ", *parts, " …"), (0, 0, 0, 6))
+        yield Padding(Text(visible(span.label)), (0, 0, 0, 4))
+        if span.matched or span.item_text:
+            yield Padding(span_view(span), (0, 0, 0, 6))
 
 
 def entry_lines(entry: Entry) -> list[str]:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from corpus import storage
 from corpus.rules import Rule
 from pipeline.report import Stage, open_parquet, open_run, rules_in_force, some_shards
+from pipeline.report.contamination import columns_of_table, evidence, read_contamination
 from pipeline.report.funnel import compact, compact_bytes, funnel, percent
 
 SAMPLE_ROWS = 200_000  # for histograms
@@ -91,6 +92,11 @@ def write_html(url: str, out: str) -> None:
         url=url,
         whole=funnel(url),
         groups=[funnel(url, "language"), funnel(url, "domain", GROUP_ROWS)],
+        contamination=[
+            (stage, table, columns_of_table(table), evidence(stages, at))
+            for at, stage in enumerate(stages)
+            if (table := read_contamination(stage))
+        ],
         histograms=[(of_stage, histograms(of_stage, by_name[of_stage.stage])) for of_stage in signals],
         stages=stages,
         config=_config(url, stages),

@@ -116,7 +116,7 @@ def _rows_of_ranks(path: str, reason: str, ranks: Sequence[int]) -> list[int]:
 
 def _sample_kept(url: str, stages: Sequence[Stage], n: int, seed: int) -> list[SampleRow]:
     started = [stage for stage in stages if stage.outputs]
-    if not started or started[-1].manifest.get("documents_dropped"):
+    if not started or started[-1].manifest.get("documents_dropped") or started[-1].kind == "contamination":
         raise InputError(f"{url}: has no documents to sample; finish the run first")
     last = started[-1]
     shards = list(last.outputs)

@@ -3,6 +3,7 @@
     frequencies  map      in how many documents of a shard each n-gram of the evaluation sets occurs
     suppressed   barrier  n-grams that too many documents of the corpus have: common phrases, which do not count
     documents    map      verdicts and spans
+    (summary)             contamination.json and .csv: what became of every item
 
 Without evaluation sets every document passes and the manifest says `not decontaminated`.
 """
@@ -20,13 +21,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from corpus import storage
-from corpus.schema import DECONTAMINATE_LEDGER
+from corpus.schema import SPAN
 from corpus.text import Texts
 from dedup.contamination import ContaminationSettings, Decontaminated, decontaminate
 from dedup.contamination_methods import item_statuses, method_of
 from dedup.evaluation_hits import document_frequency, find_hits
 from dedup.evaluation_index import EvaluationIndex, build_index
 from dedup.evaluation_sets import EvaluationSets, read_evaluation_sets
+from pipeline.contamination_table import covered, write_contamination
 from pipeline.outcome import Outcome, batches_of, map_documents, outcome, single_reason
 from pipeline.stage_run import StageRun
 from pipeline.steps import Made, Plan, Step
@@ -95,20 +97,25 @@ def _suppressed(plan: Plan, index: EvaluationIndex) -> NDArray[np.bool_]:
     return flags
 
 
-def _judged(plan: Plan, texts: Texts) -> Decontaminated:
+def judged(plan: Plan, texts: Texts) -> Decontaminated:
     if not plan.section["evals"]:
-        nothing = pa.nulls(len(texts), DECONTAMINATE_LEDGER[0][1])
+        nothing = pa.nulls(len(texts), pa.list_(SPAN))
         return Decontaminated(texts.column, pa.nulls(len(texts), pa.string()), nothing)
     index = index_of(plan)
     return decontaminate(texts, find_hits(texts, index), index, _suppressed(plan, index), settings_of(plan.section))
 
 
 def process(plan: Plan, shard: int, rows: pa.Array, batch: pa.RecordBatch, tokenizer: Tokenizer) -> Outcome:
-    found = _judged(plan, Texts.of(batch.column("text")))
+    texts = Texts.of(batch.column("text"))
+    found = judged(plan, texts)
     prefix = pa.scalar("decontaminate.")
     reasons = pc.binary_join_element_wise(prefix, found.reason, "", null_handling="emit_null")
     edited = batch.set_column(batch.schema.get_field_index("text"), "text", found.text)
-    return outcome(rows, batch, edited, single_reason(reasons.to_pylist()), {"spans": found.spans}, tokenizer)
+    columns = {"spans": found.spans, "covered": covered(texts, found.spans)}
+    made = outcome(rows, batch, edited, single_reason(reasons.to_pylist()), columns, tokenizer)
+    before, after = batch.column("token_count"), made.ledger.column("token_count")
+    removed = pc.subtract(before, pc.if_else(pc.is_valid(found.reason), 0, after)).cast(pa.int32())
+    return Outcome(made.documents, made.ledger.append_column("tokens_removed", removed))
 
 
 def write_documents(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
@@ -127,16 +134,23 @@ def prepare(run: StageRun) -> None:
     run.barrier_step(SUPPRESSED, [run.plan.key("suppressed", run.plan.all_inputs())])
 
 
+def statuses(plan: Plan) -> pa.Table:
+    """One row an item: `dedup.contamination_methods.item_statuses` in this corpus."""
+    index = index_of(plan)
+    return item_statuses(index, _suppressed(plan, index), method_of(plan.section["method"]), plan.section["passages"])
+
+
+def summarise(plan: Plan) -> None:
+    if plan.section["evals"]:
+        write_contamination(plan, statuses(plan))
+
+
 def notes(plan: Plan) -> list[str]:
     """What the manifest must say, so that nothing passes for clean by accident."""
     if not plan.section["evals"]:
         return ["not decontaminated: no evaluation sets were given (decontaminate.evals)"]
-    index = index_of(plan)
     counts = Counter(item.set for item in _sets(plan.section).items)
-    method = method_of(plan.section["method"])
-    found = item_statuses(index, _suppressed(plan, index), method, plan.section["passages"])
-    statuses = pc.value_counts(found["status"]).to_pylist()
-    of_status = {row["values"]: row["counts"] for row in statuses}
+    of_status = {row["values"]: row["counts"] for row in pc.value_counts(statuses(plan)["status"]).to_pylist()}
     return [
         f"checked against {len(counts)} evaluation sets: "
         + ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items())),

@@ -1,0 +1,128 @@
+"""What a corpus has of every evaluation item, as files: for a person the totals, for an evaluator the clean part.
+
+    contamination.json   totals for each set, and its items by status
+    contamination.csv    a row an item: set, item, status, best score, documents that have it
+
+An item is *dirty* where a document has it; *suspect* where it would not be found, since what tells it apart are common phrases
+here; *unmatchable* where it is too short or too common to be looked for; else *clean*. Suspect and unmatchable are not clean:
+nothing is known of them. Items take 300 bytes of memory each while they are counted, documents none.
+"""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from corpus import storage
+from corpus.dataset import StageFolder
+from corpus.schema import COVERED
+from corpus.text import Texts
+from corpus.words import text_digests
+from pipeline.steps import Plan
+
+STATUSES = ("dirty", "suspect", "unmatchable", "clean")
+
+Table = dict[str, Any]
+
+
+def covered(texts: Texts, spans: pa.Array) -> pa.Array:
+    """list<COVERED>[n_documents]: of each set that a document has spans of, how many words lie in them. Null without spans."""
+    documents = pc.indices_nonzero(pc.is_valid(spans)).to_pylist()
+    regions = [(document, name, *region) for document in documents for name, region in _merged(spans[document].as_py())]
+    pieces = Texts.of([_slice(texts, document, start, end) for document, _, start, end in regions])
+    words: dict[int, dict[str, int]] = {document: defaultdict(int) for document in documents}
+    for (document, name, _, _), n_words in zip(regions, text_digests(pieces)[1].tolist(), strict=True):
+        words[document][name] += n_words
+    rows: list[list[Table] | None] = [None] * len(texts)
+    for document in documents:
+        rows[document] = [{"set": name, "words": n_words} for name, n_words in words[document].items()]
+    return pa.array(rows, pa.list_(COVERED))
+
+
+def _slice(texts: Texts, document: int, start: int, end: int) -> str:
+    begin = texts.offsets[document]
+    return texts.data[begin + start : begin + end].tobytes().decode()
+
+
+def _merged(spans: list[dict[str, Any]]) -> Iterator[tuple[str, tuple[int, int]]]:
+    """(set, (start, end)) of what the spans of each set cover together."""
+    last: tuple[str, int, int] | None = None
+    for name, start, end in sorted((span["set"], span["start"], span["end"]) for span in spans):
+        if last is not None and last[0] == name and start <= last[2]:
+            last = (name, last[1], max(end, last[2]))
+            continue
+        if last is not None:
+            yield last[0], last[1:]
+        last = (name, start, end)
+    if last is not None:
+        yield last[0], last[1:]
+
+
+def json_file(folder: StageFolder) -> str:
+    return storage.join(folder.url, "contamination.json")
+
+
+def write_contamination(plan: Plan, statuses: pa.Table) -> None:
+    """Both files, from the stage's ledgers and the items' `statuses` (set, item, status: matchable, suspect, unmatchable)."""
+    folder = plan.stage_folder
+    receipts = folder.receipts()
+    documents: defaultdict[tuple[str, str], int] = defaultdict(int)
+    scores: defaultdict[tuple[str, str], float] = defaultdict(float)
+    sets: dict[str, Table] = {
+        name: dict.fromkeys(("items", *STATUSES, "documents", "words", "tokens_removed"), 0)
+        for name in sorted(set(statuses["set"].to_pylist()))
+    }
+    total = {"documents": 0, "tokens_removed": 0}
+    for shard in sorted(receipts):
+        for row in _touched(folder.file("ledger", shard)):
+            total["documents"] += 1
+            total["tokens_removed"] += row["tokens_removed"] or 0
+            for of_set in row["covered"]:
+                sets[of_set["set"]]["documents"] += 1
+                sets[of_set["set"]]["words"] += of_set["words"]
+                sets[of_set["set"]]["tokens_removed"] += row["tokens_removed"] or 0
+            for item in {(span["set"], span["item"]) for span in row["spans"]}:
+                documents[item] += 1
+            for span in row["spans"]:
+                item = (span["set"], span["item"])
+                scores[item] = max(scores[item], span["score"])
+    items: dict[str, dict[str, list[str]]] = {name: {status: [] for status in STATUSES[:-1]} for name in sets}
+    rows = []
+    for name, item, known in zip(*(statuses[column].to_pylist() for column in ("set", "item", "status")), strict=True):
+        status = "dirty" if (name, item) in documents else "clean" if known == "matchable" else known
+        sets[name]["items"] += 1
+        sets[name][status] += 1
+        if status != "clean":
+            items[name][status].append(item)
+        score = f"{scores[name, item]:.4f}" if status == "dirty" else ""
+        rows.append((name, item, status, score, documents.get((name, item), 0)))
+    _write_csv(storage.join(folder.url, "contamination.csv"), rows)
+    storage.write_json(
+        json_file(folder),
+        {
+            "documents_in": sum(receipt.rows_in for receipt in receipts.values()),
+            "method": plan.section["method"],
+            "total": total,
+            "sets": sets,
+            "items": items,
+        },
+    )
+
+
+def _touched(path: str) -> Iterator[dict[str, Any]]:
+    """The rows of a ledger that have spans."""
+    with storage.open_input(path) as file:
+        for batch in pq.ParquetFile(file).iter_batches(columns=["spans", "covered", "tokens_removed"]):
+            yield from batch.filter(pc.is_valid(batch.column("spans"))).to_pylist()
+
+
+def _write_csv(final: str, rows: list[tuple[Any, ...]]) -> None:
+    with storage.attempt(final) as (local, attempted), local.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("set", "item", "status", "score", "documents"))
+        writer.writerows(rows)
+    storage.promote(attempted, final)
