@@ -187,14 +187,16 @@ def _show_contamination(out: str) -> None:
     from pipeline.report import open_run
     from pipeline.report.contamination import contamination_view, read_contamination
 
-    if table := read_contamination(open_run(out)[0]):
-        out_console.print(contamination_view(table))
+    for stage in open_run(out):
+        if table := read_contamination(stage):
+            out_console.print(contamination_view(table))
 
 
-def _show_funnel(out: str) -> None:
+def _show_result(out: str) -> None:
     from pipeline.report.funnel import funnel, funnel_table
 
     out_console.print(funnel_table(funnel(out)))
+    _show_contamination(out)
 
 
 def _job(shard: str | None) -> tuple[int, int] | None:
@@ -215,7 +217,7 @@ def _run(
     dry: bool,
     *,
     packed: bool,
-    show: Callable[[str], None] = _show_funnel,
+    show: Callable[[str], None] = _show_result,
     **options: Any,
 ) -> None:
     from pipeline.progress import Progress
@@ -262,6 +264,7 @@ def report(
         typer.echo(funnel_json(found))
     else:
         out_console.print(funnel_table(found))
+        _show_contamination(dataset)
     path = html or f"{dataset.rstrip('/')}/report.html"
     write_html(dataset, path)
     err_console.print(f"wrote {path}", highlight=False, markup=False)

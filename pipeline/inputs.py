@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.json as pj
 import pyarrow.parquet as pq
 import xxhash
 from fsspec.core import url_to_fs
@@ -18,10 +17,10 @@ from corpus import storage
 from corpus.dataset import StageFolder, part_name, stage_folders
 from corpus.errors import InputError, IntegrityError, ShardError
 from corpus.schema import DOCUMENTS
+from pipeline.json_lines import json_tables
 from pipeline.text_columns import FORMS, columns_of, find_form, text_of
 
 BATCH_DOCUMENTS = 1_000
-JSON_BLOCK_BYTES = 1 << 26  # of a JSONL file that are parsed at once
 ARCHIVE_ENDINGS = (".warc", ".arc", ".wet", ".warc.gz", ".arc.gz", ".wet.gz", ".warc.lz4", ".warc.wet", ".warc.wet.gz")
 TEXT_ENDINGS = (".parquet", ".jsonl", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".ndjson")
 
@@ -148,7 +147,7 @@ def _batches(path: str, labels_of: str | None = None) -> Iterator[pa.RecordBatch
             columns = _labels(parquet.schema_arrow, labels_of) if labels_of else None
             yield from parquet.iter_batches(BATCH_DOCUMENTS, columns=columns)
         return
-    for table in _json_tables(path):
+    for table in json_tables(path):
         chosen = table.select(_labels(table.schema, labels_of)) if labels_of else table
         yield from chosen.to_batches(max_chunksize=BATCH_DOCUMENTS)
 
@@ -164,51 +163,6 @@ def _labels(schema: pa.Schema, text_column: str) -> list[str]:
         return is_string and field.name in ("id", "url", "dump", "language")
 
     return [field.name for field in schema if field.name in wanted or is_label(field)]
-
-
-def _json_tables(path: str) -> Iterator[pa.Table]:
-    """The rows of a JSONL file. One of several blocks is read twice: columns have the types that suit all of it."""
-    blocks = _json_blocks(path)
-    first, second = next(blocks, b""), next(blocks, b"")
-    if not first.strip():  # a shard without documents
-        return
-    if not second:
-        yield _parsed(first, None)
-        return
-    types: dict[str, pa.DataType] = {}
-    for block in _json_blocks(path):
-        for field in _parsed(block, None).schema:
-            types[field.name] = _common_type(types.get(field.name, field.type), field.type)
-    for block in _json_blocks(path):
-        yield _parsed(block, pa.schema(types))
-
-
-def _json_blocks(path: str) -> Iterator[bytes]:
-    """Whole lines, about JSON_BLOCK_BYTES at a time."""
-    with storage.open_input(path, compression="infer") as file:
-        rest = b""
-        while block := file.read(JSON_BLOCK_BYTES):
-            lines, newline, after = block.rpartition(b"\n")
-            if newline:
-                yield rest + lines + newline
-                rest = after
-            else:
-                rest += block
-        if rest.strip():
-            yield rest
-
-
-def _parsed(block: bytes, schema: pa.Schema | None) -> pa.Table:
-    options = pj.ReadOptions(block_size=max(len(block), JSON_BLOCK_BYTES))
-    return pj.read_json(pa.py_buffer(block), options, pj.ParseOptions(explicit_schema=schema))
-
-
-def _common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    """The type that holds both; what looks like a date in one place and not in another is text."""
-    if pa.string() in (one, other) and any(map(pa.types.is_timestamp, (one, other))):
-        return pa.string()
-    fields = [pa.schema([("column", kind)]) for kind in (one, other)]
-    return pa.unify_schemas(fields, promote_options="permissive").field(0).type
 
 
 def as_documents(batch: pa.RecordBatch, text_column: str, path: str) -> pa.RecordBatch:

@@ -149,11 +149,17 @@ def notes(plan: Plan) -> list[str]:
     """What the manifest must say, so that nothing passes for clean by accident."""
     if not plan.section["evals"]:
         return ["not decontaminated: no evaluation sets were given (decontaminate.evals)"]
-    counts = Counter(item.set for item in _sets(plan.section).items)
-    of_status = {row["values"]: row["counts"] for row in pc.value_counts(statuses(plan)["status"]).to_pylist()}
+    found = statuses(plan)
+    items = Counter(found["set"].to_pylist())
+    of_status = Counter(found["status"].to_pylist())
+    unknown = Counter(found["set"].filter(pc.equal(found["status"], "unmatchable")).to_pylist())
+    blind = [
+        f"none of the items of {name} can be looked for" for name, n in sorted(items.items()) if unknown[name] == n
+    ]
     return [
-        f"checked against {len(counts)} evaluation sets: "
-        + ", ".join(f"{name} {n:,}" for name, n in sorted(counts.items())),
-        f"{of_status.get('unmatchable', 0):,} items are too short or too common to be looked for; "
-        f"{of_status.get('suspect', 0):,} are suspect: what tells them apart are common phrases here",
+        f"checked against {len(items)} evaluation sets: "
+        + ", ".join(f"{name} {n:,}" for name, n in sorted(items.items())),
+        f"{of_status['unmatchable']:,} items are too short or too common to be looked for; "
+        f"{of_status['suspect']:,} are suspect: what tells them apart are common phrases here",
+        *blind,
     ]

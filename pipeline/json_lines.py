@@ -1,0 +1,58 @@
+"""JSON lines, plain or compressed, as Arrow tables, a block of lines at a time: memory does not grow with the file.
+
+A file of more than one block is parsed twice, for the types that suit all of it: half the speed, no second guess later on.
+"""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.json as pj
+
+from corpus import storage
+
+BLOCK_BYTES = 1 << 26
+
+
+def json_tables(path: str) -> Iterator[pa.Table]:
+    """The rows of a JSONL file. One of several blocks is read twice: columns have the types that suit all of it."""
+    blocks = _blocks(path)
+    first, second = next(blocks, b""), next(blocks, b"")
+    if not first.strip():  # a shard without documents
+        return
+    if not second:
+        yield _parsed(first, None)
+        return
+    types: dict[str, pa.DataType] = {}
+    for block in _blocks(path):
+        for field in _parsed(block, None).schema:
+            types[field.name] = _common_type(types.get(field.name, field.type), field.type)
+    for block in _blocks(path):
+        yield _parsed(block, pa.schema(types))
+
+
+def _blocks(path: str) -> Iterator[bytes]:
+    """Whole lines, about BLOCK_BYTES at a time."""
+    with storage.open_input(path, compression="infer") as file:
+        rest = b""
+        while block := file.read(BLOCK_BYTES):
+            lines, newline, after = block.rpartition(b"\n")
+            if newline:
+                yield rest + lines + newline
+                rest = after
+            else:
+                rest += block
+        if rest.strip():
+            yield rest
+
+
+def _parsed(block: bytes, schema: pa.Schema | None) -> pa.Table:
+    options = pj.ReadOptions(block_size=max(len(block), BLOCK_BYTES))
+    return pj.read_json(pa.py_buffer(block), options, pj.ParseOptions(explicit_schema=schema))
+
+
+def _common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    """The type that holds both; what looks like a date in one place and not in another is text."""
+    if pa.string() in (one, other) and any(map(pa.types.is_timestamp, (one, other))):
+        return pa.string()
+    fields = [pa.schema([("column", kind)]) for kind in (one, other)]
+    return pa.unify_schemas(fields, promote_options="permissive").field(0).type
