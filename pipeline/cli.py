@@ -129,9 +129,40 @@ def _stage_command(kind: str, summary: str) -> Callable[..., None]:
 for _kind, _summary in {
     "extract": "Web archives (WARC, ARC, WET) in, documents out.",
     "filter": "Apply rule sets to documents: ours, or any Parquet or JSONL with a text column.",
-    "decontaminate": "Find evaluation items in documents, and remove them.",
 }.items():
     app.command(_kind)(_stage_command(_kind, _summary))
+
+
+@app.command()
+def decontaminate(
+    inputs: Inputs,
+    out: Out,
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="Plant altered items into this text instead; write how many are found.")
+    ] = False,
+    config: Config = None,
+    set: Settings = None,
+    workers: WorkersOption = None,
+    scheduler: Scheduler = None,
+    text_column: TextColumn = "text",
+    sample: Sample = None,
+    allow_extreme: AllowExtreme = False,
+    allow_missing: AllowMissing = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Find evaluation items in documents, and remove them."""
+    from pipeline.config import stage_recipe
+
+    recipe = stage_recipe("decontaminate", config, set)
+    if self_test:
+        from pipeline.self_test import report as report_recall
+
+        out_console.print(report_recall(recipe, inputs, text_column, out))
+        return
+    _run(
+        recipe, inputs, out, workers, scheduler, dry_run, packed=False,
+        text_column=text_column, sample=sample, allow_extreme=allow_extreme, allow_missing=allow_missing,
+    )  # fmt: skip
 
 
 @app.command()
