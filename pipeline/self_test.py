@@ -29,8 +29,9 @@ from corpus import storage
 from corpus.errors import ConfigError, InputError
 from corpus.text import Texts
 from dedup.alterations import ALTERATIONS, planted, written
-from dedup.contamination import item_spans
-from dedup.evaluation_index import Hits, build_index, document_frequency, find_hits
+from dedup.contamination_methods import find_spans, method_of
+from dedup.evaluation_hits import Hits, document_frequency, find_hits
+from dedup.evaluation_index import build_index
 from dedup.evaluation_sets import EvaluationItem, read_evaluation_sets
 from pipeline.config import Recipe
 from pipeline.inputs import read_documents
@@ -115,15 +116,14 @@ class Judge:
     """Decontamination with the settings in use, common phrases being those of `documents`."""
 
     def __init__(self, section: Mapping[str, Any], items: Sequence[EvaluationItem], documents: Texts) -> None:
-        self._index = build_index(items, section["ngram"], section["min_item_words"])
+        self._method, self._passages = method_of(section["method"]), section["passages"]
+        self._index = build_index(items)
         hits = find_hits(documents, self._index)
         self._suppressed = document_frequency(hits, self._index) > section["max_document_frequency"]
         self.flagged: set[int] = set(self._spans(hits)["document"].to_pylist())
 
     def _spans(self, hits: Hits) -> pa.Table:
-        return item_spans(
-            Hits(*(column[~self._suppressed[hits.gram]] for column in hits)), self._index, self._suppressed
-        )
+        return find_spans(hits, self._index, self._suppressed, self._method, self._passages)
 
     def found(self, texts: Sequence[str], inserted: Iterable[Planted]) -> list[bool]:
         """Of each planted item whether a span of it lies in its place; `texts` are those that hold them."""
