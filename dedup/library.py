@@ -64,16 +64,10 @@ def dedup_texts(
     no `duplicate_of`. Both `minhash` and `substring` compare words, or tokens where they have a `tokenizer`, such as
     `pipeline.tokens.Tokenizer.load("gpt2")`.
 
-    Band keys are exchanged through a temporary folder, so memory is the texts, about
-    100 bytes for each, and at most some 1.5 GB more; to verify, 30 bytes a word of texts that share a band besides.
-    ConfigError for a value out of range, InputError if there are not as many URLs as texts.
+    Band keys are exchanged through a temporary folder, so memory is the texts, about 100 bytes for each, and at most some
+    1.5 GB more; to verify, 30 bytes a word of texts that share a band besides. ConfigError for a value out of range, InputError if there are not as many URLs as texts.
     """
-    if keep not in KEEP:
-        raise ConfigError(f"keep is {keep!r}: give one of {', '.join(KEEP)}")
-    if not 0 < min_jaccard <= 1:
-        raise ConfigError(f"min_jaccard is {min_jaccard}: give a number above 0 and up to 1")
-    if max_bucket_documents < 2:
-        raise ConfigError(f"max_bucket_documents is {max_bucket_documents}: give 2 or more")
+    _check(keep, min_jaccard, max_bucket_documents)
     documents = Texts.of(_column(texts))
     lengths = documents.byte_lengths.astype(np.float64)
     survivors = Survivors(lengths if keep == "longest" else np.zeros_like(lengths))
@@ -88,6 +82,15 @@ def dedup_texts(
     survivors.remove(2, np.searchsorted(survivors.left, near[survivors.left]))
     verdicts = _verdicts(survivors)
     return verdicts if substring is None else _with_spans(verdicts, documents, survivors.left, substring)
+
+
+def _check(keep: str, min_jaccard: float, max_bucket_documents: int) -> None:
+    if keep not in KEEP:
+        raise ConfigError(f"keep is {keep!r}: give one of {', '.join(KEEP)}")
+    if not 0 < min_jaccard <= 1:
+        raise ConfigError(f"min_jaccard is {min_jaccard}: give a number above 0 and up to 1")
+    if max_bucket_documents < 2:
+        raise ConfigError(f"max_bucket_documents is {max_bucket_documents}: give 2 or more")
 
 
 def _verdicts(survivors: Survivors) -> pa.Table:

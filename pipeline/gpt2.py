@@ -123,8 +123,8 @@ def _fill(data, offsets, ranks, keys, values):
     """Put the rank of each token, data[offsets[i]:offsets[i + 1]], into an empty table."""
     mask = len(keys) - 1
     for token in range(len(offsets) - 1):
-        slot = _slot(data, offsets[token], offsets[token + 1], keys, mask)[0]
-        keys[slot] = _key(data, offsets[token], offsets[token + 1])
+        key, slot, _ = _slot(data, offsets[token], offsets[token + 1], keys, mask)
+        keys[slot] = key
         values[slot] = ranks[token]
 
 
@@ -137,19 +137,19 @@ def _key(data, start, end):
 
 @helper
 def _slot(data, start, end, keys, mask):
-    """(slot of data[start:end] or where it would be, whether it is there)."""
+    """(key of data[start:end], its slot or where that would be, whether it is there)."""
     key = _key(data, start, end)
     slot = np.int64(key) & mask
     while keys[slot] != 0 and keys[slot] != key:
         slot = (slot + 1) & mask
-    return slot, keys[slot] == key
+    return key, slot, keys[slot] == key
 
 
 @helper
 def _rank(data, start, end, tokens):
     """The rank of the token data[start:end]; _NONE if that is none."""
     keys, ranks = tokens
-    slot, found = _slot(data, start, end, keys, len(keys) - 1)
+    _, slot, found = _slot(data, start, end, keys, len(keys) - 1)
     return ranks[slot] if found else _NONE
 
 
@@ -180,10 +180,8 @@ def _merge(data, start, end, tokens, parts, pairs, ids, n_ids):
             parts[i] = parts[i + 1]
         for i in range(lowest + 1, n - 1):
             pairs[i] = pairs[i + 1]
-        if lowest < n - 1:
-            pairs[lowest] = _rank(data, parts[lowest], parts[lowest + 2], tokens)
-        if lowest > 0:
-            pairs[lowest - 1] = _rank(data, parts[lowest - 1], parts[lowest + 1], tokens)
+        for i in range(max(lowest - 1, 0), min(lowest + 1, n - 1)):
+            pairs[i] = _rank(data, parts[i], parts[i + 2], tokens)
     for i in range(n):
         ids[n_ids + i] = _rank(data, parts[i], parts[i + 1], tokens)
     return n
@@ -230,7 +228,7 @@ def _encode(data, offsets, tokens, known, room, ids, id_offsets, long_pieces):
         while at < end:
             start = at
             at = _piece_end(data, start, end)
-            slot, found = _slot(data, start, at, keys, mask)
+            key, slot, found = _slot(data, start, at, keys, mask)
             if found and values[slot] >= 0:
                 ids[n] = values[slot]
                 n += 1
@@ -245,7 +243,7 @@ def _encode(data, offsets, tokens, known, room, ids, id_offsets, long_pieces):
                 n_long += 1
             else:
                 n_tokens = _merge(data, start, at, tokens, parts, pairs, ids, n)
-                _remember(slot, _key(data, start, at), known, ids, n, n_tokens, room)
+                _remember(slot, key, known, ids, n, n_tokens, room)
                 n += n_tokens
         id_offsets[document + 1] = n
     return n_long
