@@ -65,7 +65,8 @@ def dedup_texts(
     `pipeline.tokens.Tokenizer.load("gpt2")`.
 
     Band keys are exchanged through a temporary folder, so memory is the texts, about 100 bytes for each, and at most some
-    1.5 GB more; to verify, 30 bytes a word of texts that share a band besides. ConfigError for a value out of range, InputError if there are not as many URLs as texts.
+    1.5 GB more; to verify, 30 bytes a word of texts that share a band besides. ConfigError for a value out of range, InputError
+    if there are not as many URLs as texts.
     """
     _check(keep, min_jaccard, max_bucket_documents)
     documents = Texts.of(_column(texts))
