@@ -10,7 +10,7 @@ from benchmarks.inputs import column, english_texts
 from corpus.views import View
 from filters import filter_texts
 
-RULESETS = ("gopher_repetition", "gopher_quality", "fineweb")  # those with the option `view`
+RULESETS = ("gopher_repetition", "gopher_quality", "refinedweb_lines", "c4", "fineweb")  # those with the option `view`
 
 
 def removal_rates(texts: list[str]) -> dict[str, dict[str, float]]:

@@ -17,7 +17,7 @@ from numba import types
 
 from corpus.errors import ConfigError
 from corpus.hashing import NO_CHANGE, hash_bytes
-from corpus.kernels import BYTES, OFFSETS, kernel
+from corpus.kernels import BYTES, OFFSETS, helper, kernel
 from corpus.text import Texts
 from corpus.tokens import ENDS_SENTENCE, IS_WORD, ONLY_PUNCTUATION, OPENS_FIELD, TOKENS, Tokens, tokens_of
 
@@ -30,9 +30,25 @@ class View(StrEnum):
 
 def view_of(texts: Texts, view: View | str) -> Tokens:
     """Raises ConfigError for a view that is none."""
+    return _VIEWS[_known(view)](texts)
+
+
+def counted_flags(view: View | str) -> np.uint8:
+    """Flags of tokens, one of which says that the view counts the token (0: it counts all), for a kernel that has the tokens
+    and only counts. Raises ConfigError for a view that is none."""
+    return _COUNTED[_known(view)]
+
+
+@helper
+def counted_tokens(flags, words, opening):
+    """Of masks of tokens, that of the tokens that the view with the flags `counted_flags` counts."""
+    return ~np.uint64(0) if flags == 0 else words if flags == IS_WORD else opening
+
+
+def _known(view: View | str) -> View:
     if view not in _VIEWS:
         raise ConfigError(f"view: {view!r} should be one of {', '.join(View)}")
-    return _VIEWS[View(view)](texts)
+    return View(view)
 
 
 def words_of(texts: Texts) -> Tokens:
@@ -47,6 +63,7 @@ def fields_of(texts: Texts) -> Tokens:
 
 _OF_ALL = np.uint8(ENDS_SENTENCE | ONLY_PUNCTUATION)
 _VIEWS = {View.TOKENS: tokens_of, View.WORDS: words_of, View.FIELDS: fields_of}
+_COUNTED = {View.TOKENS: np.uint8(0), View.WORDS: IS_WORD, View.FIELDS: OPENS_FIELD}
 
 
 def _words(texts: Texts) -> Tokens:

@@ -5,7 +5,7 @@ one of the `line_phrases` ("javascript", cookie and privacy notices), or, unless
 does not end in terminal punctuation. Citation marks ([1], [], [edit], [citation needed]) are cut from the lines that stay.
 What stays is joined by line feeds, white space around each line removed.
 
-- Words are *fields*: runs between white space.
+- Words are *fields*: runs between white space. With `view: tokens` or `view: words` both rules on words count these.
 - The paper says at least 3 words a line and 5 sentences a page; the code of TensorFlow Datasets has 5 and 3.
 - Terminal punctuation is a mark that ends a sentence in any script, or a quotation mark ("'”’); not an ellipsis.
   The code has . ? ! " only.
@@ -33,8 +33,9 @@ from corpus.lines import LINES, lines_of, previous, trim
 from corpus.rules import Measurement, Rule
 from corpus.sentences import ends_sentence
 from corpus.simd import BLOCK, copy_bytes, count_bits, finder, first_bits, masks
-from corpus.tokens import ENDS_SENTENCE, ONLY_PUNCTUATION, OPENS_FIELD, TOKENS, tokens_of
+from corpus.tokens import ENDS_SENTENCE, IS_WORD, ONLY_PUNCTUATION, OPENS_FIELD, TOKENS, tokens_of
 from corpus.unicode import decode
+from corpus.views import View, counted_flags, counted_tokens
 from filters.kernels.edited import edited_column, move
 from filters.kernels.phrases import PHRASES, Phrases, phrases_in
 
@@ -46,6 +47,7 @@ RULES = (
     Rule("min_sentences", 5, _SOURCE),
 )
 OPTIONS: dict[str, object] = {
+    "view": View.FIELDS,
     "require_terminal_punctuation": True,
     "min_line_words": 3,
     "max_word_characters": 1000,
@@ -66,7 +68,7 @@ _CITATIONS = np.frombuffer(b"edit]citation needed]", np.uint8)
 _EDIT_BYTES = 5
 
 _find_bracket = finder(((_OPEN, _OPEN), (_CURLY, _CURLY)))
-_token_masks = masks(int(OPENS_FIELD), int(ENDS_SENTENCE), int(ONLY_PUNCTUATION))
+_token_masks = masks(int(IS_WORD), int(OPENS_FIELD), int(ENDS_SENTENCE), int(ONLY_PUNCTUATION))
 
 
 @helper
@@ -120,27 +122,27 @@ def _write_line(data, start, end, out, at):
 
 
 @helper
-def _count_tokens(flags, first, last):
-    """(fields, sentences) of the tokens first … last - 1."""
-    fields = 0
+def _count_tokens(flags, first, last, counted):
+    """(words, sentences) of the tokens first … last - 1. `counted`: flags of the view, see `corpus.views`."""
+    words = 0
     sentences = np.int64(first < last)  # the first token opens one, whatever it is
     ended = np.uint64(0)  # 1: a sentence ended before this block, and no token has begun the next
     for at in range(first, last, BLOCK - 1):
-        opening, ends, marks = _token_masks(flags, at)
+        lettered, opening, ends, marks = _token_masks(flags, at)
         here = first_bits(min(last - at, BLOCK - 1))
         marks &= here
         # The carry of this addition runs from an end through the marks behind it to the first token that is none.
         reached = marks + (ends & here) + ended
-        fields += count_bits(opening & here)
+        words += count_bits(counted_tokens(counted, lettered, opening) & here)
         sentences += count_bits(reached & ~marks & here)
         ended = reached >> np.uint64(BLOCK - 1)
-    return fields, sentences
+    return words, sentences
 
 
 @helper
-def _has_long_field(data, start, end, first, last, tokens, most_characters):
-    """Whether a field of data[start:end], whose tokens are first … last - 1, has more characters than `most_characters`."""
-    while end - start > most_characters:  # skip from space to space: a field this long has none in so many bytes
+def _has_long_word(data, start, end, first, last, tokens, most_characters, counted):
+    """Whether a word of data[start:end], whose tokens are first … last - 1, has more characters than `most_characters`."""
+    while end - start > most_characters:  # skip from space to space: a word this long has none in so many bytes
         space = start + most_characters
         while space >= start and data[space] != _SPACE:
             space -= 1
@@ -151,10 +153,11 @@ def _has_long_field(data, start, end, first, last, tokens, most_characters):
         return False
     characters = 0
     for token in range(first, last):
-        if tokens.flags[token] & OPENS_FIELD:
+        flags = tokens.flags[token]
+        if counted != OPENS_FIELD or flags & OPENS_FIELD:
             characters = 0
         characters += tokens.characters[token]
-        if characters > most_characters:
+        if characters > most_characters and (counted != IS_WORD or flags & IS_WORD):
             return True
     return False
 
@@ -167,6 +170,7 @@ def _has_long_field(data, start, end, first, last, tokens, most_characters):
         TOKENS,
         LINE_TOKENS,
         PHRASES,
+        types.uint8,
         types.boolean,
         types.int64,
         types.int64,
@@ -182,6 +186,7 @@ def _measure(
     tokens,
     line_tokens,
     phrases,
+    counted,
     require_terminal_punctuation,
     min_line_words,
     max_word_characters,
@@ -200,8 +205,10 @@ def _measure(
         for line in range(lines.first[document], lines.first[document + 1]):
             start, end = base + lines.text_starts[line], base + lines.text_ends[line]
             first, last = line_tokens[line], line_tokens[line + 1]
-            words, line_sentences = _count_tokens(tokens.flags, first, last)
-            if words < min_line_words or _has_long_field(data, start, end, first, last, tokens, max_word_characters):
+            words, line_sentences = _count_tokens(tokens.flags, first, last, counted)
+            if words < min_line_words:
+                continue
+            if _has_long_word(data, start, end, first, last, tokens, max_word_characters, counted):
                 continue
             written = at
             if at > text_start:
@@ -240,6 +247,7 @@ def measure(documents: Documents, options: Mapping[str, Any]) -> Measurement:
         tokens_of(texts),
         line_tokens_of(texts),
         phrases,
+        counted_flags(options["view"]),
         options["require_terminal_punctuation"],
         options["min_line_words"],
         options["max_word_characters"],

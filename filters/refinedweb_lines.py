@@ -13,7 +13,8 @@ Phrases match whole words, ASCII letters in any case.
 
 The document goes if the words of flagged lines (gone or edited) are more than 5% of its words. *Words* are tokens with a
 letter or digit (`corpus.tokens`), so that a line of Chinese is not "a single word"; a line without any word (a rule of
-dashes) is never flagged. A document without flagged lines keeps its text byte for byte; in the others white space around
+dashes) is never flagged. With `view: tokens` or `view: fields` these are counted instead: for "a single word", the words of a
+line that is edited, and the share that is flagged. A document without flagged lines keeps its text byte for byte; in the others white space around
 lines goes and a run of blank lines becomes one. If nothing is left the text is empty, and the signal (1.0) says why.
 
 The paper prints one example of each phrase; the lists are ours and short, and are options. On 1,824 English texts, extracted
@@ -32,8 +33,9 @@ from corpus.line_tokens import LINE_TOKENS, line_tokens_of
 from corpus.lines import LINES, lines_of
 from corpus.rules import Measurement, Rule
 from corpus.simd import BLOCK, LEADS, LETTERS, UPPERCASE, copy_bytes, count_bits, first_bit, first_bits, masks
-from corpus.tokens import HAS_DIGIT, HAS_LETTER, IS_WORD, TOKENS, tokens_of
+from corpus.tokens import HAS_DIGIT, HAS_LETTER, IS_WORD, OPENS_FIELD, TOKENS, tokens_of
 from corpus.unicode import LETTER, UPPER, decode, kind, sequence_length
+from corpus.views import View, counted_flags, counted_tokens
 from filters.kernels.edited import edited_column
 from filters.kernels.line_phrases import cut_end, cut_start, find_anywhere, phrase_bytes, write_without
 from filters.kernels.phrases import PHRASES, Phrases
@@ -44,6 +46,7 @@ _COUNTERS = """
     votes upvotes point points review reviews rating ratings download downloads subscriber subscribers reads bookmarks
     favorites pins"""
 OPTIONS: dict[str, object] = {
+    "view": View.WORDS,
     "max_edited_line_words": 10,
     "counters": _COUNTERS.split(),
     "starts": [
@@ -85,7 +88,7 @@ _LISTS = ("counters", "starts", "ends", "anywhere")
 _NEWLINE = 10
 
 _case_masks = masks(LETTERS, UPPERCASE, LEADS)
-_token_masks = masks(int(IS_WORD), int(HAS_LETTER))
+_token_masks = masks(int(IS_WORD), int(HAS_LETTER), int(OPENS_FIELD))
 
 
 @helper
@@ -131,9 +134,10 @@ def _is_counter(data, base, token, last, tokens, counters):
 
 
 @helper
-def _drops(data, base, start, end, token, last, tokens, n_words, lettered, counters):
-    """Whether the line data[start:end] with the tokens token … last - 1 goes as a whole."""
-    if n_words == 0:
+def _drops(data, base, start, end, token, last, tokens, counts, counters):
+    """Whether the line data[start:end] with the tokens token … last - 1, of which `_count_words` says `counts`, goes."""
+    n_words, written, lettered = counts
+    if not written:
         return False
     return (
         n_words == 1
@@ -144,25 +148,29 @@ def _drops(data, base, start, end, token, last, tokens, n_words, lettered, count
 
 
 @helper
-def _count_words(flags, first, last):
-    """(words, whether one has a letter) among tokens first … last - 1."""
+def _count_words(flags, first, last, counted):
+    """(words, whether there is a letter or digit, whether there is a letter) among tokens first … last - 1.
+
+    `counted`: flags of the view, see `corpus.views`."""
     n_words = 0
+    written = False
     lettered = False
     for at in range(first, last, BLOCK):
-        words, letters = _token_masks(flags, at)
+        words, letters, opening = _token_masks(flags, at)
         here = first_bits(last - at)
-        n_words += count_bits(words & here)
+        n_words += count_bits(counted_tokens(counted, words, opening) & here)
+        written |= words & here != 0
         lettered |= letters & here != 0
-    return n_words, lettered
+    return n_words, written, lettered
 
 
 @helper
-def _write_line(data, base, start, end, token, last, tokens, n_words, lettered, most_words, phrases, out, at):
+def _write_line(data, base, start, end, token, last, tokens, counts, most_words, phrases, out, at):
     """Write what stays of the line data[start:end]; returns (next free index of `out`, whether the line is flagged)."""
     counters, opening, closing, anywhere = phrases
-    if _drops(data, base, start, end, token, last, tokens, n_words, lettered, counters):
+    if _drops(data, base, start, end, token, last, tokens, counts, counters):
         return at, True
-    if n_words <= most_words:
+    if counts[0] <= most_words:
         kept_start = cut_start(data, start, end, opening)
         kept_end = cut_end(data, kept_start, end, closing)
         hole_start, hole_end = find_anywhere(data, kept_start, kept_end, anywhere)
@@ -179,13 +187,14 @@ def _write_line(data, base, start, end, token, last, tokens, n_words, lettered, 
         TOKENS,
         LINE_TOKENS,
         types.UniTuple(PHRASES, 4),
+        types.uint8,
         types.int64,
         types.float32[::1],
         types.uint8[::1],
         types.int64[::1],
     )
 )
-def _measure(data, offsets, lines, tokens, line_tokens, phrases, most_words, fraction, out, out_offsets):
+def _measure(data, offsets, lines, tokens, line_tokens, phrases, counted, most_words, fraction, out, out_offsets):
     at = 0
     for document in range(len(offsets) - 1):
         base = offsets[document]
@@ -201,19 +210,19 @@ def _measure(data, offsets, lines, tokens, line_tokens, phrases, most_words, fra
                 after_blank = True
                 continue
             first, last = line_tokens[line], line_tokens[line + 1]
-            n_words, lettered = _count_words(tokens.flags, first, last)
+            counts = _count_words(tokens.flags, first, last, counted)
             line_at = at
             if at > text_start:
                 out[at] = _NEWLINE
                 out[at + after_blank] = _NEWLINE
                 line_at += 1 + after_blank
             written, flagged = _write_line(
-                data, base, start, end, first, last, tokens, n_words, lettered, most_words, phrases, out, line_at
+                data, base, start, end, first, last, tokens, counts, most_words, phrases, out, line_at
             )
-            words += n_words
+            words += counts[0]
             if flagged:
                 any_flagged = True
-                flagged_words += n_words
+                flagged_words += counts[0]
             if written > line_at:
                 at = written
                 after_blank = False
@@ -236,6 +245,7 @@ def measure(documents: Documents, options: Mapping[str, Any]) -> Measurement:
         tokens_of(texts),
         line_tokens_of(texts),
         phrases,
+        counted_flags(options["view"]),
         options["max_edited_line_words"],
         fraction,
         out,

@@ -273,6 +273,10 @@ def _run(
     write_html(out, f"{out.rstrip('/')}/report.html")
 
 
+def _say(message: str) -> None:
+    err_console.print(message, highlight=False)
+
+
 def _warn(message: str) -> None:
     err_console.print(f"warning: {message}", style="yellow", markup=False, highlight=False)
 
@@ -354,7 +358,8 @@ def replay(
     """Run the pages again that timed out, crashed or ran out of memory."""
     from pipeline.replay import replay as replay_dataset
 
-    out_console.print(replay_dataset(dataset, timeout_seconds), markup=False, highlight=False)
+    made = replay_dataset(dataset, _say, timeout_seconds)
+    out_console.print(made, markup=False, highlight=False)
 
 
 @app.command()
@@ -368,7 +373,7 @@ def blocklist(
     from filters.url_lists.compile import compile_blocklist
     from pipeline.compiling import compile_missing
 
-    compile_missing(lambda message: err_console.print(message, highlight=False))
+    compile_missing(_say)
     out_console.print(str(compile_blocklist(patterns, out)), markup=False, highlight=False)
 
 

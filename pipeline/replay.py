@@ -6,6 +6,7 @@ after extract see another checksum and make that shard again at the next `refine
 
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from corpus import storage
 from corpus.dataset import ShardWriter, StageFolder, stage_folders
 from corpus.errors import InputError, RefineError
+from pipeline.compiling import compile_missing
 from pipeline.stage_run import totals
 from pipeline.stages import extract
 from pipeline.steps import Made, Plan, Step, commit, execute, load_plan, save_plan
@@ -23,10 +25,11 @@ from pipeline.tokens import Tokenizer
 from pipeline.warc import crawl_name, read_capture_at
 
 
-def replay(dataset: str, timeout_seconds: float | None = None) -> str:
+def replay(dataset: str, say: Callable[[str], None], timeout_seconds: float | None = None) -> str:
     """Run the machine-dependent failures of a dataset's extract stage again; returns what came of it, for people.
 
-    `timeout_seconds`: CPU seconds a page, where the run's own were too few. Raises InputError without an extract stage.
+    `say` hears what takes long; `timeout_seconds`: CPU seconds a page, where the run's own were too few. Raises InputError
+    without an extract stage.
     """
     folder = _extract_folder(dataset)
     plan = load_plan(folder)
@@ -38,6 +41,9 @@ def replay(dataset: str, timeout_seconds: float | None = None) -> str:
     for shard, receipt in sorted(folder.receipts().items()):
         failed = sum(row["documents"] for row in receipt.counts if row["reason"] in extract.MACHINE_DEPENDENT)
         if failed:
+            if n_pages == 0:
+                extract.load_tools(json.dumps(plan.section))  # imports the kernels that it needs
+                compile_missing(say)
             attempt = execute(path, digest, STEP, shard, receipt.key, run_id)
             if isinstance(attempt, RefineError):
                 raise attempt

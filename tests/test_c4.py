@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from measuring import PAGES, lines, measure, reasons, strip, tokens
+from measuring import PAGES, lines, measure, reasons, strip, tokens, words
 
 from corpus.documents import Documents
 from corpus.errors import ConfigError
@@ -33,10 +33,14 @@ def ascii_lower(text: str) -> str:
     return re.sub("[A-Z]", lambda match: match[0].lower(), text)
 
 
-def reference(text: str, require_terminal_punctuation: bool) -> tuple[list[int], str]:
+UNITS = {"tokens": tokens, "words": words, "fields": fields}
+
+
+def reference(text: str, require_terminal_punctuation: bool, view: str) -> tuple[list[int], str]:
     kept, lorem, curly, n_sentences = [], 0, 0, 0
     for line in map(strip, lines(text)):
-        if len(fields(line)) < 3 or max(map(len, fields(line))) > 20:
+        units = UNITS[view](line)
+        if len(units) < 3 or max(map(len, units)) > 20:
             continue
         bare = re.sub(r"\[[0-9]*\]|\[edit\]|\[citation needed\]", "", line)
         ends_well = bare.endswith((*SENTENCE_ENDS, '"', "'", "”", "’")) and not bare.endswith("...")
@@ -67,10 +71,11 @@ LINES = st.lists(st.sampled_from([*PIECES, "wordoftwentycharacters"]), max_size=
 
 
 @settings(max_examples=800, deadline=None)
-@given(PAGES | LINES, st.booleans())
-def test_signals_and_text_are_those_of_the_reference(text: str, require_terminal_punctuation: bool) -> None:
-    measured = measure(c4, [text], require_terminal_punctuation=require_terminal_punctuation, max_word_characters=20)
-    values, edited = reference(text, require_terminal_punctuation)
+@given(PAGES | LINES, st.booleans(), st.sampled_from(list(UNITS)))
+def test_signals_and_text_are_those_of_the_reference(text: str, require_terminal_punctuation: bool, view: str) -> None:
+    options = {"require_terminal_punctuation": require_terminal_punctuation, "max_word_characters": 20, "view": view}
+    measured = measure(c4, [text], **options)
+    values, edited = reference(text, require_terminal_punctuation, view)
     assert [int(measured.signals[rule.signal][0]) for rule in c4.RULES] == values
     assert measured.columns["text"].to_pylist() == [edited]
 

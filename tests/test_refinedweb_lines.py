@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from measuring import PAGES, has_letter, is_word, lines, measure, reasons, strip, words
+from measuring import PAGES, has_letter, is_word, lines, measure, reasons, strip, tokens, words
 
 from corpus.documents import Documents
 from corpus.errors import ConfigError
@@ -46,11 +46,14 @@ def is_counter(line: str) -> bool:
     return number and short and ascii_lower(rest[-1]) in OPTIONS["counters"]
 
 
-def corrected(line: str) -> str | None:
+UNITS = {"tokens": tokens, "words": words, "fields": str.split}
+
+
+def corrected(line: str, view: str) -> str | None:
     """What stays of a line; None if it goes, the line itself if it is not flagged."""
-    its_words = words(line)
+    its_words = UNITS[view](line)
     letters = [c for c in line if kind_of(c) & LETTER]
-    if not its_words:
+    if not words(line):
         return line
     mainly_uppercase = 2 * sum(bool(kind_of(c) & UPPER) for c in letters) > len(letters)
     if len(its_words) == 1 or not has_letter(line) or mainly_uppercase or is_counter(line):
@@ -77,7 +80,7 @@ def corrected(line: str) -> str | None:
     return " ".join(part for part in (strip(before), strip(after)) if part)
 
 
-def reference(text: str) -> tuple[float, str]:
+def reference(text: str, view: str) -> tuple[float, str]:
     kept: list[str] = []
     n_words = n_flagged = 0
     any_flagged = after_blank = False
@@ -85,11 +88,11 @@ def reference(text: str) -> tuple[float, str]:
         if not line:
             after_blank = True
             continue
-        stays = corrected(line)
-        n_words += len(words(line))
+        stays = corrected(line, view)
+        n_words += len(UNITS[view](line))
         if stays != line:
             any_flagged = True
-            n_flagged += len(words(line))
+            n_flagged += len(UNITS[view](line))
         if stays is not None:
             kept.append(("\n\n" if after_blank else "\n") * bool(kept) + stays)
             after_blank = False
@@ -118,10 +121,10 @@ WEB_LINES = st.lists(
 
 
 @settings(max_examples=1000, deadline=None)
-@given(PAGES | WEB_LINES)
-def test_signal_and_text_are_those_of_the_reference(text: str) -> None:
-    measured = measure(refinedweb_lines, [text])
-    fraction, edited = reference(text)
+@given(PAGES | WEB_LINES, st.sampled_from(list(UNITS)))
+def test_signal_and_text_are_those_of_the_reference(text: str, view: str) -> None:
+    measured = measure(refinedweb_lines, [text], view=view)
+    fraction, edited = reference(text, view)
     assert measured.columns["text"].to_pylist() == [edited]
     assert np.array_equal(measured.signals["flagged_word_fraction"], np.array([fraction], np.float32), equal_nan=True)
 

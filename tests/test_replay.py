@@ -34,7 +34,7 @@ def slow_then_fast(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_a_page_that_timed_out_is_put_in_its_place_by_replay(
-    tmp_path: Path, blocklist: Path, slow_then_fast: tuple[Path, Path]
+    tmp_path: Path, blocklist: Path, slow_then_fast: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extractor, seconds = slow_then_fast
     recipe = sample_recipe(
@@ -47,11 +47,14 @@ def test_a_page_that_timed_out_is_put_in_its_place_by_replay(
     assert [row["url"] for row in timeouts] == ["https://pictures.example/harbour/all"]
     assert json.loads((out / "extract" / "manifest.json").read_text())["machine_dependent"] == 1
 
-    assert replay(str(out)).startswith("1 pages tried again, 0 came through, 1 still fail")
+    said: list[str] = []
+    monkeypatch.setattr("pipeline.replay.compile_missing", lambda say: say("compiling"))
+    assert replay(str(out), said.append).startswith("1 pages tried again, 0 came through, 1 still fail")
+    assert said == ["compiling"]
     assert pq.read_table(out / "extract" / "ledger") == before
 
     seconds.write_text("0")
-    assert replay(str(out)).startswith("1 pages tried again, 1 came through, 0 still fail; run the recipe again")
+    assert replay(str(out), said.append).startswith("1 pages tried again, 1 came through, 0 still fail; run the recipe again")
     after = pq.read_table(out / "extract" / "ledger").to_pylist()
     others = [row for row in before.to_pylist() if row["reason"] != "extract.timeout"]
     assert [row for row in after if row["url"] != timeouts[0]["url"]] == others
@@ -59,6 +62,8 @@ def test_a_page_that_timed_out_is_put_in_its_place_by_replay(
         row["source_row"] for row in others + timeouts if row["file_path"] == timeouts[0]["file_path"]
     )
     assert json.loads((out / "extract" / "manifest.json").read_text())["machine_dependent"] == 0
+    assert replay(str(out), said.append).startswith("0 pages tried again")
+    assert said == ["compiling"] * 2
     run(recipe, out)
     assert verify(str(out)).problems == ()
 
@@ -69,4 +74,4 @@ def test_a_page_that_timed_out_is_put_in_its_place_by_replay(
 
 def test_replay_needs_an_extract_stage(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no dataset"):
-        replay(str(tmp_path))
+        replay(str(tmp_path), print)
