@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from conftest import refine, run, sample_recipe
 
 from corpus.errors import ConfigError, InputError
+from filters import filter_texts
 from filters.language_tables import read_table
 from filters.ruleset import Ruleset
 from pipeline.config import Recipe, resolve
@@ -54,6 +56,49 @@ MIXED = [
     ("it", ENGLISH * 2),
     ("de", GERMAN * 2),  # 42 words: too few in English
 ]
+
+
+REAL = {
+    "de": """
+Am frühen Morgen ging die Fischerin zum Hafen hinunter, um die Netze zu prüfen. Der Wind hatte in der Nacht gedreht, und das
+Wasser stand höher als sonst. Für den Nachmittag wurde ein Gewitter angekündigt, das von der Küste im Westen kommen sollte.
+Die Hafenmeisterin schrieb die Wasserstände in ein großes Buch, wie es ihr Großvater schon getan hatte.
+Er war mit dem Leuchtturmwärter befreundet und kannte jede Untiefe zwischen den Inseln.""",
+    "es": """
+La casa del farero está en lo alto de la colina, desde donde se ve toda la bahía. Por las tardes, los niños del pueblo suben
+a jugar entre las rocas mientras las barcas vuelven al puerto con la pesca del día.
+¿Quién encendió la lámpara aquella noche? Nadie lo sabe con certeza, pero en la taberna todavía se cuenta que fue una mujer
+que había llegado del norte con su hija y que no volvió a marcharse.""",
+    "fr": """
+L'instituteur du village avait l'habitude de noter, chaque soir, l'heure à laquelle les bateaux rentraient au port. Il y
+avait dans son cahier des dessins d'oiseaux, des listes de mots et une carte de la côte, tracée à l'encre bleue.
+Un matin d'automne, les élèves ont trouvé la porte fermée et le cahier posé sur le banc. Depuis, il est conservé à la mairie,
+où l'on peut le lire en demandant la clé.""",
+}
+ALL_RULES = ["gopher_repetition", "gopher_quality", "fineweb"]
+
+
+@pytest.mark.parametrize("language", REAL)
+def test_ordinary_text_is_kept_by_the_shipped_settings_of_its_language_and_not_by_those_of_english(
+    language: str,
+) -> None:
+    table = read_table("fineweb2", "test")
+    assert table is not None
+    text = REAL[language].replace("\n", " ").replace(". ", ".\n").strip()
+    own, english = (filter_texts([text], ALL_RULES, **table[of]).to_pylist()[0] for of in (language, "en"))
+    assert own["failed"] == []
+    assert english["failed"] == ["gopher_quality.min_stop_words"]
+
+
+def test_lines_of_five_words_are_too_short_in_german_and_long_enough_in_english() -> None:
+    table = read_table("fineweb2", "test")
+    assert table is not None
+    words = REAL["de"].replace(",", "").replace(".", "").split()
+    text = ".\n".join(" ".join(words[i : i + 5]) for i in range(0, 55, 5))
+    german, english = (filter_texts([text], ["fineweb"], **table[of]).to_pylist()[0] for of in ("de", "en"))
+    assert german["fineweb.newlines_per_word"] == english["fineweb.newlines_per_word"] == np.float32(10 / 65)
+    assert german["reason"] == "fineweb.max_newlines_per_word"
+    assert english["reason"] is None
 
 
 def test_each_document_is_decided_by_the_settings_of_its_language(tmp_path: Path) -> None:
