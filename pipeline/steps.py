@@ -224,7 +224,7 @@ def forget_stale(folder: StageFolder, step: Step, keys: Sequence[str | None]) ->
     for item, receipt in folder.receipts(step.name).items():
         if item >= len(keys) or receipt.key != keys[item]:
             storage.remove(folder.receipt_file(step.name, item))
-            for kind in step.outputs:
+            for kind in receipt.outputs:
                 storage.remove(folder.file(kind, item))
 
 

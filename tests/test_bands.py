@@ -91,6 +91,29 @@ def test_pairs_are_those_that_share_a_bucket_for_any_ranges_and_order_of_files(s
         assert matched(files, n_ranges, cap) == (of_ranges, n_capped)
 
 
+@given(st.lists(DOCUMENTS, min_size=1, max_size=4), st.integers(0, 4), st.integers(2, 5))
+@settings(deadline=None, max_examples=50)
+def test_of_earlier_files_only_buckets_count_that_a_new_document_is_in(shards, n_earlier, cap) -> None:
+    shards = [
+        [tuple(N_BANDS * key + band for band, key in enumerate(keys)) for keys in documents] for documents in shards
+    ]  # no key is in two bands
+    buckets = {
+        bucket: members for bucket, members in by_buckets(shards).items() if any(m >> 32 >= n_earlier for m in members)
+    }
+    expected = pairs_of(buckets, cap)
+    for n_ranges, earlier_ranges in ((1, 1), (2, 8), (8, 2)):
+        own, earlier = signed(shards, n_ranges)[n_earlier:], signed(shards, earlier_ranges)[:n_earlier]
+        found: Counter[tuple[int, int]] = Counter()
+        n_capped = 0
+        for number in range(n_ranges):
+            pairs, capped = match_range(own, number, n_ranges, SETTINGS, cap, earlier)
+            n_capped += capped
+            rows = zip(pairs.left.tolist(), pairs.right.tolist(), pairs.bands.tolist(), strict=True)
+            found.update({(left, right): n_bands for left, right, n_bands in rows})
+        assert found == expected
+        assert n_capped == sum(len(members) > cap for members in buckets.values())
+
+
 @given(st.lists(DOCUMENTS, max_size=4))
 @settings(deadline=None, max_examples=50)
 def test_the_components_do_not_depend_on_the_cap(shards) -> None:

@@ -121,6 +121,44 @@ def test_a_document_removed_early_points_to_what_stays_in_the_end() -> None:
     assert survivors.cluster_sizes().tolist() == [3, 3, 3, 2, 2]
 
 
+def test_documents_of_earlier_runs_keep_their_verdicts_and_are_preferred() -> None:
+    by_own_runs = np.array([0, 0, 2]), np.array([-1, 1, -1], np.int8)  # 1 was removed for 0, in step 1
+    survivors = Survivors(np.array([9.0, 8.0, 9.0, 1.0, 2.0, 3.0]), by_own_runs)
+    survivors.remove(0, np.array([0, 1, 2, 1, 4, 4]))  # 1 and 3 are one, 4 and 5 are one
+    assert survivors.left.tolist() == [0, 1, 2, 5]
+    survivors.remove(1, np.array([0, 0, 2, 3]))
+    assert survivors.left.tolist() == [0, 2, 5]
+    survivors.remove(2, np.array([0, 0, 0]))  # 5 is like both 0 and 2
+    assert survivors.removed_by.tolist() == [-1, 1, -1, 0, 0, 2]
+    assert survivors.kept.tolist() == [0, 0, 2, 0, 0, 0]
+    survivors.check()
+
+
+@pytest.mark.parametrize(
+    ("number", "kept", "removed_by", "message"),
+    [
+        (3, 2, -1, "first number 3, which 2 was kept for"),  # it stays, and another does so in its place
+        (3, 3, 1, "first number 3, which 3 was kept for"),  # none stays
+        (1, 2, -1, "first number 1, which 2 was kept for"),  # an earlier document gives way to a new one
+    ],
+)
+def test_a_cluster_that_does_not_keep_exactly_one_is_an_error(
+    number: int, kept: int, removed_by: int, message: str
+) -> None:
+    survivors = Survivors(np.zeros(4), (np.array([0, 1]), np.array([-1, -1], np.int8)))
+    survivors.check()
+    survivors.kept[number], survivors.removed_by[number] = kept, removed_by
+    with pytest.raises(IntegrityError, match=f"1 documents are not in a cluster that keeps exactly one, {message}"):
+        survivors.check()
+
+
+def test_a_duplicate_of_what_is_itself_removed_is_an_error() -> None:
+    survivors = Survivors(np.zeros(3))
+    survivors.kept[:], survivors.removed_by[:] = [0, 0, 1], [-1, 1, 1]
+    with pytest.raises(IntegrityError, match="1 documents are not in a cluster that keeps exactly one, first number 2"):
+        survivors.check()
+
+
 def test_the_largest_cluster_is_named_with_its_size() -> None:
     assert largest_cluster(np.array([0, 1, 1, 0, 1])) == (1, 3)
     assert largest_cluster(np.empty(0, np.int64)) == (-1, 0)

@@ -36,7 +36,7 @@ from dedup.library import REASONS
 from pipeline.stages.dedup_shards import Numbering, Run
 from pipeline.steps import Plan
 
-_INDEX = ("digests", "bands", "clusters", "bridged")  # steps whose output a later run reads
+_INDEX = ("digests", "bands", "clusters")  # steps whose outputs a later run reads
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,13 @@ class Index:
         """Of the index's content, as its receipts have it. Raises ConfigError if a file is gone."""
         content = []
         for step in _INDEX:
-            there = set(storage.list_folder(storage.join(self.folder.url, step)))
+            there: dict[str, set[str]] = {}
             for item, receipt in sorted(self.folder.receipts(step).items()):
-                if part_name(item) + ".parquet" not in there:
-                    file = self.folder.file(step, item)
-                    raise ConfigError(f"dedup.against: {file} is gone; run the dedup of {self.folder.url} again")
+                for kind in receipt.outputs:
+                    names = there.setdefault(kind, set(storage.list_folder(storage.join(self.folder.url, kind))))
+                    if part_name(item) + ".parquet" not in names:
+                        file = self.folder.file(kind, item)
+                        raise ConfigError(f"dedup.against: {file} is gone; run the dedup of {self.folder.url} again")
                 content.append([step, item, receipt.outputs])
         return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
 
@@ -144,8 +146,6 @@ def earlier_runs(plan: Plan) -> list[Run]:
     runs: list[Run] = []
     for position, path in enumerate(plan.section["against"]):
         index = Index.open(path)
-        if index.folder.url == plan.stage_folder.url:
-            raise ConfigError(f"dedup.against: {path} is where this run writes; name another --out")
         with storage.open_input(index.folder.file("clusters", 0)) as file:
             metadata = pq.read_metadata(file)
         n_rows = [metadata.row_group(shard).num_rows for shard in range(metadata.num_row_groups)]
@@ -170,6 +170,11 @@ def edges(numbering: Numbering, kept: NDArray[np.int64], removed_by: NDArray[np.
     """What joins documents of earlier runs: clusters of near-duplicates, and bridges between these."""
     near = np.flatnonzero(removed_by == REASONS.index("dedup.minhash"))
     yield np.stack([near, kept[near]], axis=1)
+    yield from _bridges(numbering)
+
+
+def _bridges(numbering: Numbering) -> Iterator[NDArray[np.int64]]:
+    """(document, joined_to) of each earlier run that was itself matched against others."""
     for run in range(numbering.n_runs - 1):
         if len(numbering.known(run)) > 1:
             table = _read(numbering, run, "bridged", ["document", "joined_to"])
@@ -179,11 +184,14 @@ def edges(numbering: Numbering, kept: NDArray[np.int64], removed_by: NDArray[np.
 def bridged(
     numbering: Numbering, removed_by: NDArray[np.int8], near: NDArray[np.int64], in_place_of: NDArray[np.int64]
 ) -> pa.Table:
-    """Documents that earlier runs kept and this one joins to others of theirs; `joined_to` is what would stay of them all.
+    """Documents that earlier runs kept and this one joins to others of theirs; of all these, `joined_to` would stay.
 
     `removed_by`: by their own runs; `near`: clusters of near-duplicates; `in_place_of`: which document of each is preferred.
     """
     documents = np.flatnonzero((removed_by < 0) & (in_place_of[: len(removed_by)] != np.arange(len(removed_by))))
+    documents = np.setdiff1d(
+        documents, np.concatenate([pairs[:, 0] for pairs in _bridges(numbering)] or [documents[:0]])
+    )
     first_own = np.full(len(numbering), len(numbering))
     np.minimum.at(first_own, near[numbering.own], np.arange(numbering.n_earlier, len(numbering)))
     columns: dict[str, Any] = {}
