@@ -103,7 +103,7 @@ class Substring(Section):
 
 
 class Highest(Section):
-    highest: str  # a numeric column of the documents
+    highest: str  # a numeric column of the documents, or a signal in the ledger of the stage before
 
 
 class Dedup(Section):

@@ -34,7 +34,7 @@ from pipeline.inputs import (
 )
 from pipeline.progress import Progress
 from pipeline.stage_run import RunOptions, StageRun, document_keys, run_stage, stage_module, totals
-from pipeline.stages import pack
+from pipeline.stages import dedup_signals, pack
 from pipeline.stages.dedup_against import refuse_other_parameters
 from pipeline.steps import Plan, Workers, missing_items, run_step
 from pipeline.tokens import Tokenizer
@@ -105,6 +105,8 @@ def _plan(
 ) -> Plan:
     """The plan of stage `number`; only the first reads what others made, and only there a sample is drawn."""
     stage, first = recipe.stages[number], number == 0
+    if stage.kind == "dedup":
+        versions = versions | dedup_signals.identity(stage.section, inputs)
     return Plan(
         kind=stage.kind,
         folder=folder.url,

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from conftest import run, sample_recipe
 
+from corpus.errors import ShardError
 from pipeline.config import resolve
 
 ARTICLE = (
@@ -114,6 +116,68 @@ def test_keep_policy_longest_newest_and_highest(tmp_path: Path) -> None:
         run(recipe("dedup", f"dedup.keep={keep}"), out, str(tmp_path / "near.parquet"), packed=False)
         kept[keep] = documents(out)["name"].to_pylist()
     assert kept == {"first": ["plain"], "longest": ["long"], "newest": ["third"], "{highest: quality}": ["plain"]}
+
+
+@pytest.mark.parametrize("method", ["urls", "exact", "minhash"])
+def test_of_equal_ones_the_first_stays_and_what_has_no_value_goes(tmp_path: Path, method: str) -> None:
+    texts = {"exact": [ARTICLE] * 5, "minhash": [f"{ARTICLE} {n}" for n in range(5)], "urls": list("abcde")}[method]
+    table = pa.table(
+        {
+            "id": list("01234"),
+            "text": texts,
+            "url": ["http://a.example/"] * 5 if method == "urls" else list("01234"),
+            "date": [None, "2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z", "2025-01-01T00:00:00Z", None],
+            "quality": [float("nan"), None, -2.0, -1.0, -1.0],
+        }
+    )
+    (tmp_path / "in").mkdir()
+    for shard in range(2):
+        pq.write_table(table.slice(3 * shard, 3), tmp_path / "in" / f"{shard}.parquet")
+    kept = {}
+    for keep in ("first", "longest", "newest", "{highest: quality}"):
+        out = tmp_path / f"out-{len(kept)}"
+        run(recipe("dedup", f"dedup.methods=[{method}]", f"dedup.keep={keep}"), out, str(tmp_path / "in"), packed=False)
+        kept[keep] = documents(out)["id"].to_pylist()
+    assert kept == {"first": ["0"], "longest": ["0"], "newest": ["2"], "{highest: quality}": ["3"]}
+
+
+def test_the_highest_of_a_signal_in_the_ledger_of_the_stage_before_stays(tmp_path: Path) -> None:
+    texts = [ARTICLE, "Too short.", f"{ARTICLE} and and and", f"{ARTICLE} And that is it."]
+    pq.write_table(pa.table({"id": list("0123"), "text": texts}), tmp_path / "in.parquet")
+    filtered = ["filter.rulesets=[gopher_quality]", "filter.gopher_quality.min_words=20"]
+    run(recipe("filter", *filtered), tmp_path / "filtered", str(tmp_path / "in.parquet"), packed=False)
+    signals = pq.read_table(tmp_path / "filtered" / "ledger")["gopher_quality.mean_word_length"].to_pylist()
+    longest = max((0, 2, 3), key=lambda row: signals[row])
+    keep = "dedup.keep={highest: gopher_quality.mean_word_length}"
+    run(recipe("dedup", keep), tmp_path / "out", str(tmp_path / "filtered"), packed=False)
+    assert documents(tmp_path / "out")["id"].to_pylist() == [str(longest)]
+    run(
+        recipe("filter", *filtered, "filter.gopher_quality.view=fields"),
+        tmp_path / "filtered",
+        str(tmp_path / "in.parquet"),
+        packed=False,
+    )
+    before = (tmp_path / "out" / "receipts" / "digests" / "part-00000.json").read_text()
+    run(recipe("dedup", keep), tmp_path / "out", str(tmp_path / "filtered"), packed=False)
+    assert (tmp_path / "out" / "receipts" / "digests" / "part-00000.json").read_text() != before
+    with pytest.raises(ShardError, match=r"dedup.keep.highest: no column 'gopher_quality.wrods'"):
+        run(
+            recipe("dedup", "dedup.keep={highest: gopher_quality.wrods}"),
+            tmp_path / "wrong",
+            str(tmp_path / "filtered"),
+            packed=False,
+        )
+
+
+@pytest.mark.parametrize("method", ["urls", "exact", "minhash"])
+def test_scope_dump_compares_within_a_crawl_by_every_method(tmp_path: Path, method: str) -> None:
+    texts = {"exact": [ARTICLE] * 5, "minhash": [f"{ARTICLE} {n}" for n in range(5)], "urls": list("abcde")}[method]
+    urls = ["http://a.example/"] * 5 if method == "urls" else list("01234")
+    table = pa.table({"id": list("01234"), "text": texts, "url": urls, "dump": ["one", "two", "one", None, "two"]})
+    pq.write_table(table, tmp_path / "crawls.parquet")
+    settings = ["dedup.scope=dump", f"dedup.methods=[{method}]"]
+    run(recipe("dedup", *settings), tmp_path / "out", str(tmp_path / "crawls.parquet"), packed=False)
+    assert documents(tmp_path / "out")["id"].to_pylist() == ["0", "1", "3"]
 
 
 def test_scope_dump_keeps_one_copy_a_crawl(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ from pipeline.stage_run import StageRun
 from pipeline.stages import dedup_against, dedup_pairs, dedup_substring
 from pipeline.stages.dedup_pairs import matched, minhash_settings
 from pipeline.stages.dedup_shards import Numbering, number_in, own_run, read_shard, scope_marks, write_by_shard
+from pipeline.stages.dedup_signals import with_signal
 from pipeline.stages.dedup_substring import apply_spans, spans_of_shard, substring_settings
 from pipeline.steps import Made, Plan, Step
 from pipeline.tokens import Tokenizer
@@ -82,7 +83,7 @@ def identity(section: dict[str, Any]) -> dict[str, str]:
 
 def write_digests(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
     rows, text_bytes, digests = 0, 0, []
-    for source_rows, batch in batches_of(plan, shard):
+    for source_rows, batch in with_signal(plan, shard, batches_of(plan, shard)):
         rows += len(source_rows)
         text_bytes += int(Texts.of(batch.column("text")).byte_lengths.sum())
         scope = scope_marks(batch.column("dump")) if plan.section["scope"] == "dump" else np.uint64(0)
@@ -129,7 +130,8 @@ def _priority(batch: pa.RecordBatch, keep: Any) -> NDArray[np.float64]:
         name = keep["highest"]
         if name not in batch.schema.names:
             raise ConfigError(
-                f"dedup.keep.highest: no column {name!r}; the documents have {', '.join(batch.schema.names)}"
+                f"dedup.keep.highest: no column {name!r}; the documents have {', '.join(batch.schema.names)}, "
+                "and the ledger of the stage before, if there is one, has no such signal"
             )
         values = batch.column(name)
     return pc.fill_null(values.cast(pa.float64()), float("nan")).to_numpy(zero_copy_only=False)

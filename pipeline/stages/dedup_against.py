@@ -134,7 +134,7 @@ def refuse_other_parameters(section: Mapping[str, Any], versions: Mapping[str, s
 
 def _parameters(section: Mapping[str, Any], versions: Mapping[str, str]) -> dict[str, Any]:
     """What decides keys and verdicts."""
-    others = ("pyarrow", "substring", "against", *(() if section["unit"] == "tokens" else ("tokenizer",)))
+    others = ("pyarrow", "substring", "against", "ledgers", *(() if section["unit"] == "tokens" else ("tokenizer",)))
     deciding = {name: value for name, value in versions.items() if not name.startswith(others)}
     methods = [method for method in section["methods"] if method != "substring"]
     return deciding | {"methods": sorted(methods), "scope": section["scope"], "verify": section["verify"]}
