@@ -225,13 +225,14 @@ def test_an_earlier_document_that_is_bridged_is_reported_and_stays(tmp_path: Pat
     notes = json.loads((tmp_path / "new" / "manifest.json").read_text())["notes"]
     assert notes[:3] == [
         "the largest cluster of near-duplicates has 1 of 5 documents",
-        f"3 documents repeat one of {old}",
-        "1 documents that earlier runs kept are joined to others there by this run's; they stay (bridged/)",
+        f"documents that repeat one of {old}: 3",
+        "documents of earlier runs that this one's join to others there, and that stay (bridged/): 1",
     ]
     (story,) = explain(str(tmp_path / "new"), "4")
     assert entry_lines(story.entries[-1])[:3] == [
         f"duplicate of (URL not in this run) 0 (earlier run 1 input part-00000 row 0 of {old}), which was kept",
-        "matched it in 20 bands: Jaccard about 1.00",
+        f"matched earlier run 1 input part-00000 row 1 in {rows[1]['matching_bands']} bands: "
+        f"Jaccard about {rows[1]['estimated_jaccard']:.2f}",
         "one of 6 in its cluster",
     ]
 

@@ -206,12 +206,12 @@ def bridged(
 
 def notes(plan: Plan, n_repeated: int) -> list[str]:
     """What the manifest says: `n_repeated` documents have their original in an earlier run."""
-    found = [f"{n_repeated:,} documents repeat one of {', '.join(plan.section['against'])}"]
+    found = [f"documents that repeat one of {', '.join(plan.section['against'])}: {n_repeated:,}"]
     with storage.open_input(plan.stage_folder.file("bridged", 0)) as file:
         n_bridged = pq.read_metadata(file).num_rows
     if n_bridged:
         found.append(
-            f"{n_bridged:,} documents that earlier runs kept are joined to others there by this run's; they stay (bridged/)"
+            f"documents of earlier runs that this one's join to others there, and that stay (bridged/): {n_bridged:,}"
         )
     return found
 
