@@ -143,6 +143,7 @@ class Guards(Section):
 
     min_documents: int = Field(default=10_000, ge=0)
     max_ruleset_removal: Fraction = 0.8
+    max_substring_removal: Fraction = 0.5  # of the text that dedup's other methods left
     max_cluster_documents: int = Field(default=1_000, ge=1)
     max_cluster_share: Fraction = 0.01
 

@@ -9,7 +9,8 @@ the manifest must not leave out; `summarise(plan)` writes what can be said when 
 import platform
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import version
@@ -192,31 +193,39 @@ def _judge(run: StageRun, counts: list[Count], rows_in: int) -> list[str]:
     """Guards on complete counts; returns the notes for the manifest. Raises GuardError."""
     module = stage_module(run.plan.kind)
     notes: list[str] = module.notes(run.plan) if hasattr(module, "notes") else []
-    removed: dict[str, int] = {}
-    for row in counts:
-        if row["reason"] is not None:
-            name = row["reason"].split(".")[0]
-            removed[name] = removed.get(name, 0) + row["documents"]
     masks_only = run.plan.kind == "filter" and not any(_rules(run.plan.section).values())
     measures_only = run.plan.kind == "contamination" or run.plan.section.get("action") == "tag"
-    if rows_in and not removed and not masks_only and not measures_only:
+    if rows_in and all(row["reason"] is None for row in counts) and not masks_only and not measures_only:
         notes.append(f"{run.name} removed nothing")
         run.warn(f"{run.name} removed none of {rows_in:,} documents; is it configured as you mean?")
-    if rows_in < run.guards.min_documents or run.plan.kind not in ("extract", "filter"):
+    if rows_in < run.guards.min_documents:
         return notes
-    for name, n_removed in removed.items():
-        share = n_removed / rows_in
-        if name in ("language", "extract") or share <= run.guards.max_ruleset_removal:
-            continue
-        message = (
-            f"{run.name}: {name} removes {share:.1%} of {rows_in:,} documents, more than guards.max_ruleset_removal"
-        )
+    for message in _extremes(run, counts, rows_in):
         if not run.options.allow_extreme:
-            raise GuardError(
-                f"{message} ({run.guards.max_ruleset_removal:.0%}); check it, or go on with --allow-extreme"
-            )
+            raise GuardError(f"{message}; check it, or go on with --allow-extreme")
         notes.append(f"went on although {message}")
     return notes
+
+
+def _extremes(run: StageRun, counts: list[Count], rows_in: int) -> Iterator[str]:
+    """What was removed that no sane configuration removes."""
+    if run.plan.kind in ("extract", "filter"):
+        removed: Counter[str] = Counter()
+        for row in counts:
+            if row["reason"] is not None:
+                removed[row["reason"].split(".")[0]] += row["documents"]
+        limit = run.guards.max_ruleset_removal
+        for name, n_removed in removed.items():
+            if name not in ("language", "extract") and n_removed / rows_in > limit:
+                share = f"{n_removed / rows_in:.1%} of {rows_in:,} documents"
+                yield f"{run.name}: {name} removes {share}, more than guards.max_ruleset_removal ({limit:.0%})"
+    if run.plan.kind == "dedup":
+        share, limit = stage_module("dedup").removed_by_substrings(run.plan, counts), run.guards.max_substring_removal
+        if share > limit:
+            yield (
+                f"{run.name}: exact substrings remove {share:.1%} of the text that the other methods left, "
+                f"more than guards.max_substring_removal ({limit:.0%})"
+            )
 
 
 def _note_time(run: StageRun, began: float) -> None:

@@ -63,6 +63,31 @@ def test_one_giant_cluster_of_near_duplicates_stops_the_run(tmp_path: Path) -> N
     assert pq.read_table(tmp_path / "out" / "documents").num_rows == 151
 
 
+def test_exact_substrings_that_take_most_of_the_text_stop_the_run(tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    page = " ".join(f"common{i}" for i in range(60))
+    rows = [f"{page} {' '.join(f'own{i}w{j}' for j in range(20))}" for i in range(150)]
+    rows.append(rows[0])  # what another method removes does not count
+    pq.write_table(pa.table({"text": rows}), source / "a.parquet")
+    cutting = recipe("dedup", "dedup.methods=[exact, substring]")
+    with pytest.raises(
+        GuardError, match=r"exact substrings remove 7[0-9]\.\d% of the text .*max_substring_removal \(50%\)"
+    ):
+        run(cutting, tmp_path / "out", str(source), packed=False)
+    run(cutting, tmp_path / "out", str(source), packed=False, allow_extreme=True)
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert [note for note in manifest["notes"] if note.startswith("went on although dedup: exact substrings remove 7")]
+    kept = [row["text_bytes"] for row in manifest["counts"] if row["reason"] is None]
+    left = sum(map(len, rows[:-1]))
+    assert f"{1 - kept[0] / left:.1%}" in manifest["notes"][-1]
+    higher = recipe("dedup", "dedup.methods=[exact, substring]", "guards.max_substring_removal=0.9")
+    run(higher, tmp_path / "higher", str(source), packed=False)
+    assert not any(
+        "went on" in note for note in json.loads((tmp_path / "higher" / "manifest.json").read_text())["notes"]
+    )
+
+
 def test_a_stage_that_removes_nothing_is_a_warning(tmp_path: Path) -> None:
     warnings = run(recipe("dedup"), tmp_path / "out", str(texts(tmp_path / "in", 120)), packed=False)
     assert warnings == ["dedup removed none of 120 documents; is it configured as you mean?"]

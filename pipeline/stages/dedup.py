@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from corpus import storage
-from corpus.dataset import add_counts
+from corpus.dataset import Count, add_counts
 from corpus.errors import ConfigError, GuardError
 from corpus.schema import DEDUP_LEDGER
 from corpus.text import Texts
@@ -284,6 +284,17 @@ def _guard(run: StageRun) -> None:
             f"dedup: one cluster has {largest:,} of {n_documents:,} documents, more than the guard's {limit:,.0f}; "
             "check ngram, bands and rows, or go on with --allow-extreme"
         )
+
+
+def removed_by_substrings(plan: Plan, counts: list[Count]) -> float:
+    """The share of the text that the other methods left which exact substrings took; `counts`: of all documents made."""
+    if "substring" not in plan.section["methods"]:
+        return 0.0
+    digests, made = plan.stage_folder.receipts("digests"), plan.stage_folder.receipts()
+    n_bytes = sum(row["text_bytes"] for shard in made for row in digests[shard].counts)
+    n_bytes -= sum(row["text_bytes"] for row in counts if row["reason"] not in (None, "dedup.substring"))
+    n_left = sum(row["text_bytes"] for row in counts if row["reason"] is None)
+    return 1 - n_left / max(n_bytes, 1)
 
 
 def notes(plan: Plan) -> list[str]:
