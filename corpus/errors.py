@@ -4,7 +4,7 @@
     ├── ConfigError             a wrong key, type or value, a missing model or list: nothing starts
     ├── InputError              an input is missing, empty, or not what it is said to be: nothing starts
     ├── ShardError              one shard could not be made: the others go on, the run ends non-zero with a list
-    ├── GuardError              complete counts say that this configuration would delete the corpus: the run stops
+    ├── GuardError              complete counts say that this would delete the corpus, or fill the disk: the run stops
     └── IntegrityError          what is on disk is not what its receipt or manifest says: nothing is built on it
 
 A broken *document* raises none of these: it is a reason in the ledger.

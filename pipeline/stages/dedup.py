@@ -47,6 +47,7 @@ from dedup.windows import Runs
 from pipeline.outcome import Outcome, batches_of, map_documents, outcome, single_reason
 from pipeline.stage_run import StageRun
 from pipeline.stages import dedup_against, dedup_pairs, dedup_substring
+from pipeline.stages.dedup_estimate import refuse_full_disk
 from pipeline.stages.dedup_pairs import matched, minhash_settings
 from pipeline.stages.dedup_shards import Numbering, number_in, own_run, read_shard, scope_marks, write_by_shard
 from pipeline.stages.dedup_signals import with_signal
@@ -228,9 +229,16 @@ def _scatter(values: pa.Array, where: NDArray[np.bool_]) -> pa.Array:
 
 
 def process(
-    spans: Runs | None, plan: Plan, shard: int, rows: pa.Array, batch: pa.RecordBatch, tokenizer: Tokenizer
+    of_shard: pa.Table,
+    spans: Runs | None,
+    plan: Plan,
+    shard: int,
+    rows: pa.Array,
+    batch: pa.RecordBatch,
+    tokenizer: Tokenizer,
 ) -> Outcome:
-    verdicts = read_shard(plan.stage_folder.file("clusters", 0), shard).take(rows).combine_chunks()
+    """`of_shard`: the verdicts of all its documents."""
+    verdicts = of_shard.take(rows).combine_chunks()
     columns = {name: verdicts.column(name).combine_chunks() for name, _ in DEDUP_LEDGER}
     reasons, after = verdicts.column("reason").combine_chunks(), batch
     if spans is not None:
@@ -243,7 +251,8 @@ def process(
 
 def write_documents(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
     spans = spans_of_shard(plan, shard) if "substring" in plan.section["methods"] else None
-    return map_documents(plan, shard, files, partial(process, spans))
+    verdicts = read_shard(plan.stage_folder.file("clusters", 0), shard)
+    return map_documents(plan, shard, files, partial(process, verdicts, spans))
 
 
 DIGESTS = Step("digests", ("digests",), write_digests)
@@ -258,6 +267,7 @@ def prepare(run: StageRun) -> None:
     run.barrier_step(DIGESTS, run.input_keys("digests"))
     run.extend_plan(runs=[*dedup_against.earlier_runs(run.plan), own_run(run.plan)])
     run.barrier_step(DUPLICATES, [run.plan.key("duplicates", everything)])
+    refuse_full_disk(run)
     if "minhash" in run.plan.section["methods"]:
         dedup_pairs.prepare(run)
     step = replace(CLUSTERS, outputs=("clusters", "bridged")) if run.plan.section["against"] else CLUSTERS
