@@ -30,8 +30,9 @@ def normalised_urls(urls: pa.Array) -> pa.LargeStringArray:
     parts = pc.extract_regex(given, _PARTS)
     scheme, user, host, port, path, query = parts.flatten()
     origin = pc.binary_join_element_wise(pc.ascii_lower(scheme), user, pc.ascii_lower(host), port, _EMPTY)
-    for default in (r"^(http:.*):80$", r"^(https:.*):443$", r"^(.*):$"):
-        origin = pc.replace_substring_regex(origin, default, r"\1")
+    if pc.any(pc.not_equal(port, _EMPTY)).as_py():  # hardly ever: half of the time would go by here
+        for default in (r"^(http:.*):80$", r"^(https:.*):443$", r"^(.*):$"):
+            origin = pc.replace_substring_regex(origin, default, r"\1")
     path = pc.if_else(pc.equal(path, _EMPTY), "/", path)
     return pc.coalesce(pc.binary_join_element_wise(origin, path, query, _EMPTY), given)
 

@@ -4,8 +4,6 @@ from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from conftest import run
 
