@@ -19,7 +19,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_script_is_run() -> None:
-    others = {"__init__", "__main__", "measure", "inputs", "removal_rates", "crawl", "plots"}
+    others = {
+        "__init__",
+        "__main__",
+        "measure",
+        "inputs",
+        "removal_rates",
+        "crawl",
+        "plots",
+        "generate_corpus",
+        "watch",
+    }
     assert {path.stem for path in HERE.glob("*.py")} - others == set(NAMES)
 
 
