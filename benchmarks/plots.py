@@ -43,6 +43,12 @@ ROWS = (
         "refine 450x20 sketch",
         (("datasketch, permutations only", "datasketch 450x20"), ("`scheme: minhash`", "refine 450x20")),
     ),
+    Row(
+        "dedup, Parquet to Parquet, 14 × 8, documents of 1 kB",
+        "scale",
+        "refine",
+        (("datatrove's four steps", "datatrove"),),
+    ),
     Row("exact substrings", "substring", "refine", (("pydivsufsort, suffix array only", "pydivsufsort"),)),
     Row("looking for 14 evaluation sets", "decontamination", "probe"),
     Row("URL rules, 4.6M entries", "url_rules", "all rules", (("datatrove", "datatrove"),)),

@@ -150,7 +150,7 @@ def write_duplicates(plan: Plan, item: int, files: dict[str, Path]) -> Made:
             digests = numbering.gather(columns, 0, np.uint64)
             survivors.remove(step, group_equal(digests[survivors.left]))
     table = pa.table({"kept": survivors.kept[numbering.own], "removed_by": survivors.removed_by[numbering.own]})
-    write_by_shard(files["duplicates"], table, numbering)
+    write_by_shard(files["duplicates"], numbering.by_shard(table), table.schema)
     return Made(len(table))
 
 
@@ -173,51 +173,63 @@ def write_clusters(plan: Plan, item: int, files: dict[str, Path]) -> Made:
     survivors.check()
     if "bridged" in files:
         pq.write_table(dedup_against.bridged(numbering, earlier[1], near, in_place_of), files["bridged"])
-    table = _verdicts(plan, numbering, survivors)
     found = {
         _LARGEST: largest_cluster(near[numbering.own])[1],
         _REPEATED: int((survivors.kept[numbering.own] < numbering.n_earlier).sum()),
     }
-    write_by_shard(files["clusters"], table, numbering, {name: str(value) for name, value in found.items()})
-    return Made(len(table))
+    del left, near, in_place_of  # each as large as what follows
+    metadata = {name: str(value) for name, value in found.items()}
+    write_by_shard(files["clusters"], _verdicts(plan, numbering, survivors), _CLUSTERS, metadata)
+    return Made(len(duplicates))
 
 
-def _verdicts(plan: Plan, numbering: Numbering, survivors: Survivors) -> pa.Table:
-    """What the ledger says of this run's documents."""
-    kept, removed_by = survivors.kept[numbering.own], survivors.removed_by[numbering.own]
-    gone = removed_by >= 0
-    size = survivors.cluster_sizes()[numbering.own]
+def _verdicts(plan: Plan, numbering: Numbering, survivors: Survivors) -> Iterator[pa.Table]:
+    """What the ledger says of this run's documents, shard by shard: in memory are a few numbers and the ids of the kept."""
+    gone = survivors.removed_by >= 0
+    gone[: numbering.n_earlier] = False
+    ids, n_ids = numbering.ids(survivors.kept[gone]), 0
+    size = np.bincount(survivors.kept, minlength=len(numbering))
     smallest = np.full(len(numbering), len(numbering))
     np.minimum.at(smallest, survivors.kept, np.arange(len(numbering)))
-    return pa.table(
-        {
-            "reason": pa.array(REASONS).take(pa.array(removed_by, mask=~gone)),
-            "duplicate_of": pa.array(numbering.keys(kept), pa.int64(), mask=~gone),
-            "duplicate_of_id": _scatter(numbering.ids(kept[gone]), gone),
-            "cluster_id": pa.array(numbering.keys(smallest[kept]), pa.int64(), mask=size == 1),
-            "cluster_size": size,
-            **_likeness(plan, numbering, removed_by == 2),
-        },
-        schema=_CLUSTERS,
-    )
+    closest = _closest(plan, numbering)
+    for here in numbering.own_shards():
+        kept = survivors.kept[here]
+        n_gone = int(gone[here].sum())
+        yield pa.table(
+            {
+                "reason": pa.array(REASONS).take(pa.array(survivors.removed_by[here], mask=~gone[here])),
+                "duplicate_of": pa.array(numbering.keys(kept), pa.int64(), mask=~gone[here]),
+                "duplicate_of_id": _scatter(ids.slice(n_ids, n_gone), gone[here]),
+                "cluster_id": pa.array(numbering.keys(smallest[kept]), pa.int64(), mask=size[kept] == 1),
+                "cluster_size": size[kept],
+                **_likeness(plan, numbering, closest, here, survivors.removed_by[here] == 2),
+            },
+            schema=_CLUSTERS,
+        )
+        n_ids += n_gone
 
 
 def _matched(plan: Plan) -> Iterator[tuple[Pairs, NDArray[np.float32] | None]]:
     return matched(plan) if "minhash" in plan.section["methods"] else iter(())
 
 
-def _likeness(plan: Plan, numbering: Numbering, of: NDArray[np.bool_]) -> dict[str, pa.Array]:
-    """Ledger columns: which document these are most like, and how much."""
+def _closest(plan: Plan, numbering: Numbering) -> Closest:
     closest = Closest(len(numbering))
     for pairs, exact in _matched(plan):
         closest.see(pairs, pairs.bands.astype(np.float32) if exact is None else exact)
-    settings = minhash_settings(plan)
-    bands = closest.bands[numbering.own]
+    return closest
+
+
+def _likeness(
+    plan: Plan, numbering: Numbering, closest: Closest, here: slice, of: NDArray[np.bool_]
+) -> dict[str, pa.Array]:
+    """Ledger columns: which document those `of` the ones `here` are most like, and how much."""
+    settings, bands = minhash_settings(plan), closest.bands[here]
     return {
-        "matched_with": pa.array(numbering.keys(closest.document[numbering.own]), mask=~of),
+        "matched_with": pa.array(numbering.keys(closest.document[here]), mask=~of),
         "matching_bands": pa.array(bands, mask=~of),
         "estimated_jaccard": pa.array(jaccard_of_bands(bands, settings.bands, settings.rows), mask=~of),
-        "exact_jaccard": pa.array(closest.likeness[numbering.own], mask=~(of & plan.section["verify"])),
+        "exact_jaccard": pa.array(closest.likeness[here], mask=~(of & plan.section["verify"])),
     }
 
 

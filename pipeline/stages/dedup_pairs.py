@@ -131,9 +131,8 @@ def write_candidates(plan: Plan, item: int, files: dict[str, Path]) -> Made:
         with storage.open_input(plan.stage_folder.file("shingle_counts", shard)) as file:
             counts = pq.read_table(file)["n_shingles"].to_numpy()
         n_shingles += int(counts[is_candidate[numbering.first[shard] :][: len(counts)]].sum())
-    write_by_shard(
-        files["candidates"], pa.table({"is_candidate": is_candidate}), numbering, {_SHINGLES: str(n_shingles)}
-    )
+    table = pa.table({"is_candidate": is_candidate})
+    write_by_shard(files["candidates"], numbering.by_shard(table), table.schema, {_SHINGLES: str(n_shingles)})
     return Made(len(numbering))
 
 

@@ -1,6 +1,6 @@
 """What the steps of dedup share: tables with a row group a shard, and documents by number over all shards."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
@@ -81,9 +81,14 @@ class Numbering:
         return known
 
     def own_shards(self) -> Iterator[slice]:
-        """The numbers of each of this run's shards, counted from the first of the run."""
-        for start, stop in pairwise(self.first[self.first_shard[-2] :] - self.n_earlier):
-            yield slice(int(start), int(stop))
+        """The numbers of each of this run's shards."""
+        for start, stop in pairwise(self.first[self.first_shard[-2] :].tolist()):
+            yield slice(start, stop)
+
+    def by_shard(self, table: pa.Table) -> Iterator[pa.Table]:
+        """A table of this run's documents, shard by shard."""
+        for shard in self.own_shards():
+            yield table[shard.start - self.n_earlier : shard.stop - self.n_earlier]
 
     def opened(self, kind: str, runs: slice) -> Iterator[tuple[int, IO[bytes]]]:
         """(numbered shard, file) of every item of a step of these runs, of which the last is this one."""
@@ -147,13 +152,14 @@ class Numbering:
             yield int(shard), int(bounds[shard]), int(bounds[shard + 1])
 
 
-def write_by_shard(path: Path, table: pa.Table, numbering: Numbering, metadata: dict[str, str] | None = None) -> None:
+def write_by_shard(
+    path: Path, shards: Iterable[pa.Table], schema: pa.Schema, metadata: dict[str, str] | None = None
+) -> None:
     """Write a table of this run's documents, a row group a shard."""
-    schema = table.schema.with_metadata(metadata)
+    schema = schema.with_metadata(metadata)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for shard in numbering.own_shards():
-            part = table[shard]
-            writer.write_table(part, row_group_size=max(len(part), 1))
+        for shard in shards:
+            writer.write_table(shard.cast(schema), row_group_size=max(len(shard), 1))
 
 
 def opened(plan: Plan, kind: str) -> Iterator[tuple[int, IO[bytes]]]:
