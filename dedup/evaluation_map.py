@@ -8,6 +8,7 @@ import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 import yaml
@@ -81,19 +82,24 @@ class SetFields(BaseModel, frozen=True, extra="forbid"):
 
     def _strings(self, row: Mapping[str, Any], field: str, where: str) -> list[str]:
         """What is at the field, or the first of `a | b`, as strings that are not blank."""
-        alternatives = [alternative.strip() for alternative in field.split("|")]
-        for path in alternatives:
+        for path in _alternatives(field):
             if not path:  # `a |`: an item may be without it
                 return []
             try:
-                values = strings_of(row[path] if path in row else _at(row, path.split(".")), f"{where}: field {path!r}")
+                value = row[path] if path in row else _at(row, path.split("."))
             except KeyError:
                 continue
+            values = [value] if isinstance(value, str) else strings_of(value, f"{where}: field {path!r}")
             for pattern in self.strip:
                 values = [re.sub(pattern, "", value) for value in values]
-            return [value.strip() for value in values if value.strip()]
-        hint = next((hint for path in alternatives if (hint := nearest(path, list(row)))), "")
+            return [text for value in values if (text := value.strip())]
+        hint = next((hint for path in _alternatives(field) if (hint := nearest(path, list(row)))), "")
         raise InputError(f"{where}: no field {field!r}; the item has {', '.join(map(str, row))}{hint}")
+
+
+@lru_cache(maxsize=1024)
+def _alternatives(field: str) -> tuple[str, ...]:
+    return tuple(alternative.strip() for alternative in field.split("|"))
 
 
 class FieldMap(BaseModel, frozen=True, extra="forbid"):

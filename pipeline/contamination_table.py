@@ -66,6 +66,16 @@ def json_file(folder: StageFolder) -> str:
     return storage.join(folder.url, "contamination.json")
 
 
+def csv_file(folder: StageFolder) -> str:
+    return storage.join(folder.url, "contamination.csv")
+
+
+def forget_contamination(folder: StageFolder) -> None:
+    """Remove the files of an earlier configuration."""
+    for path in (json_file(folder), csv_file(folder)):
+        storage.remove(path)
+
+
 def write_contamination(plan: Plan, statuses: pa.Table) -> None:
     """Both files, from the stage's ledgers and the items' `statuses` (set, item, status: matchable, suspect, unmatchable)."""
     folder = plan.stage_folder
@@ -100,7 +110,7 @@ def write_contamination(plan: Plan, statuses: pa.Table) -> None:
             items[name][status].append(item)
         score = f"{scores[name, item]:.4f}" if status == "dirty" else ""
         rows.append((name, item, status, score, documents.get((name, item), 0)))
-    _write_csv(storage.join(folder.url, "contamination.csv"), rows)
+    _write_csv(csv_file(folder), rows)
     storage.write_json(
         json_file(folder),
         {

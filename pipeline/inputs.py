@@ -17,7 +17,7 @@ from corpus import storage
 from corpus.dataset import StageFolder, part_name, stage_folders
 from corpus.errors import InputError, IntegrityError, ShardError
 from corpus.schema import DOCUMENTS
-from pipeline.json_lines import json_tables
+from pipeline.json_lines import json_columns, json_tables
 from pipeline.text_columns import FORMS, columns_of, find_form, text_of
 
 BATCH_DOCUMENTS = 1_000
@@ -211,34 +211,35 @@ def in_sample(ids: pa.Array, fraction: float) -> pa.BooleanArray:
 
 def check_column(source: Input, column: str, fix: str) -> None:
     """Before anything starts: the first input has the column. Raises InputError that says what to do otherwise."""
-    batch = _first_batch(source)
-    names = batch.schema.names if batch is not None else columns_of(column, ())
-    for name in columns_of(column, names):
+    names = _column_names(source)
+    for name in columns_of(column, names) if names else ():
         if name not in names:
-            columns = ", ".join(names)
-            raise InputError(f"{source['path']}: no column {name!r}; its columns are {columns}: {fix}")
+            raise InputError(f"{source['path']}: no column {name!r}; its columns are {', '.join(names)}: {fix}")
 
 
 def find_text(inputs: Sequence[Input]) -> str:
     """The form of the text in a corpus that others made, from the first input that has rows. Raises InputError."""
     for source in inputs:
-        batch = _first_batch(source)
-        if batch is not None:
-            form = find_form(batch.schema.names)
-            if form is None:
+        if names := _column_names(source):
+            if (form := find_form(names)) is None:
                 raise InputError(
-                    f"{source['path']}: no text found in its columns {', '.join(batch.schema.names)}; known are "
+                    f"{source['path']}: no text found in its columns {', '.join(names)}; known are "
                     f"{', '.join(map(repr, FORMS))}: name it by --text-column"
                 )
             return form
     raise InputError("no input has a row; check the paths")
 
 
-def _first_batch(source: Input) -> pa.RecordBatch | None:
+def _column_names(source: Input) -> list[str]:
+    """None where the file is empty."""
+    path = source["path"]
     try:
-        return next(_batches(source["path"]), None)
+        if path.endswith(".parquet"):
+            with storage.open_input(path) as file:
+                return list(pq.ParquetFile(file).schema_arrow.names)
+        return json_columns(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{source['path']}: neither Parquet nor JSONL: {' '.join(str(error).split())[:200]}") from None
+        raise InputError(f"{path}: neither Parquet nor JSONL: {' '.join(str(error).split())[:200]}") from None
 
 
 def describe(shard: int, source: Input) -> str:

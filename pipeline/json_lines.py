@@ -13,6 +13,12 @@ from corpus import storage
 BLOCK_BYTES = 1 << 26
 
 
+def json_columns(path: str) -> list[str]:
+    """The columns of the first block; none where the file has no rows."""
+    first = next(_blocks(path), b"")
+    return list(_parsed(first, None).schema.names) if first.strip() else []
+
+
 def json_tables(path: str) -> Iterator[pa.Table]:
     """The rows of a JSONL file. One of several blocks is read twice: columns have the types that suit all of it."""
     blocks = _blocks(path)

@@ -243,6 +243,28 @@ def test_decontaminate_writes_the_table_too_and_says_how_many_tokens_went(
     assert {"all": went == left, "some": 0 < went < left, "none": went == 0}[removed]
 
 
+def test_a_set_of_which_nothing_can_be_looked_for_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "piqa.jsonl", [{"goal": goal, "sol1": "a", "sol2": "b"} for goal in ("Dry it", "Wet it")])
+    path = write(tmp_path / "a.jsonl", [{"text": CLEAN}])
+    table = measure(tmp_path / "out", path, "text", f"decontaminate.evals=[{tmp_path / 'piqa.jsonl'}]")
+    assert table["sets"]["piqa"] == {
+        "items": 2, "dirty": 0, "suspect": 0, "unmatchable": 2, "clean": 0, "documents": 0, "words": 0, "tokens_removed": 0,
+    }  # fmt: skip
+    notes = storage.read_json(str(tmp_path / "out" / "manifest.json"))["notes"]
+    assert notes[-1] == "none of the items of piqa can be looked for"
+
+
+def test_a_rerun_without_evaluation_sets_leaves_no_table_behind(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [{"text": FIRST}])
+    for settings, there in ((EVALS, True), ([], False)):
+        recipe = resolve(
+            {"stages": ["decontaminate"]}, ["decontaminate.action=tag", "cluster.workers=0", *settings], "test"
+        )
+        run(recipe, tmp_path / "out", path, packed=False)
+        for name in ("contamination.json", "contamination.csv"):
+            assert (tmp_path / "out" / name).exists() is there
+
+
 # --- the command ------------------------------------------------------------------------------------------------------
 
 

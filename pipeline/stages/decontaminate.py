@@ -28,7 +28,7 @@ from dedup.contamination_methods import item_statuses, method_of
 from dedup.evaluation_hits import document_frequency, find_hits
 from dedup.evaluation_index import EvaluationIndex, build_index
 from dedup.evaluation_sets import EvaluationSets, read_evaluation_sets
-from pipeline.contamination_table import covered, write_contamination
+from pipeline.contamination_table import covered, forget_contamination, write_contamination
 from pipeline.outcome import Outcome, batches_of, map_documents, outcome, single_reason
 from pipeline.stage_run import StageRun
 from pipeline.steps import Made, Plan, Step
@@ -143,6 +143,8 @@ def statuses(plan: Plan) -> pa.Table:
 def summarise(plan: Plan) -> None:
     if plan.section["evals"]:
         write_contamination(plan, statuses(plan))
+    else:
+        forget_contamination(plan.stage_folder)
 
 
 def notes(plan: Plan) -> list[str]:
