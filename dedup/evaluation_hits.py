@@ -17,8 +17,8 @@ from corpus.kernels import BYTES, OFFSETS, helper, kernel
 from corpus.text import Texts
 from corpus.words import SCRATCH_BYTES
 from dedup.evaluation_index import (
-    SEED_BASE,
     GRAM_WORDS,
+    SEED_BASE,
     SEED_WORDS,
     EvaluationIndex,
     filter_marks,

@@ -61,6 +61,8 @@ class EvaluationIndex:
     item_parts: NDArray[np.int32]
     part_kind: NDArray[np.uint8]  # QUESTION, ANSWER or PASSAGE
     part_tail: NDArray[np.int32]  # how many words at the end ask the question or are the answer
+    part_bits: NDArray[np.int32]  # what its words are worth, in units of 1 / BITS_UNIT
+    part_seeded: NDArray[np.bool_]  # whether a match can begin in it
     part_words: NDArray[np.int32]
     words: NDArray[np.uint32]  # hashes
     bits: NDArray[np.uint8]  # of each word, in units of 1 / BITS_UNIT
@@ -76,10 +78,6 @@ class EvaluationIndex:
     def n_grams(self) -> int:
         """A gram is GRAM_WORDS words in a row, or a whole part that has fewer; it is known by its first word."""
         return len(self.words)
-
-    @property
-    def part_item(self) -> NDArray[np.int32]:
-        return np.repeat(np.arange(self.n_items, dtype=np.int32), np.diff(self.item_parts))
 
     @property
     def nbytes(self) -> int:
@@ -105,6 +103,8 @@ def build_index(items: Sequence[EvaluationItem]) -> EvaluationIndex:
         np.array(item_parts, np.int32),
         part_kind,
         np.where(part_kind == QUESTION, np.minimum(counts // 2, _TAIL_WORDS), tail_counts).astype(np.int32),
+        np.add.reduceat(np.append(bits, 0).astype(np.int32), part_words[:-1]) * (counts > 0),
+        np.bincount(np.searchsorted(part_words, seeds, "right") - 1, minlength=len(counts)) > 0,
         part_words,
         hashes.astype(np.uint32),
         bits,
