@@ -1,8 +1,9 @@
 """Evaluation items in training text: what becomes of the documents that have some.
 
-What counts as having one is the method's (`dedup.contamination_methods`). What is done about it are the numbers of GPT-3 (Brown et al.
-2020, appendix C): 13-grams in more than 10 training documents are common phrases and do not count; the match goes with 200
-characters on each side of it, pieces under 200 characters go too, and a document in more than 10 pieces goes whole.
+What counts as having one is the method's (`dedup.contamination_methods`). The numbers of what is done about it are those of
+GPT-3 (Brown et al. 2020, appendix C): 13-grams in more than 10 training documents are common phrases and do not count; the
+match goes with 200 characters on each side of it, pieces under 200 characters go too, and a document in more than 10 pieces
+goes whole.
 Where the paper is silent or we differ:
 
 - `cut` gives one document, its pieces apart by a blank line, where GPT-3 makes each piece a document;
@@ -158,8 +159,9 @@ def contamination(
     """Where `texts` have items of the evaluation sets at `evaluation_paths`: one row a span.
 
     document (int64, row of the text), start, end (int64; bytes into its UTF-8), set, item, score, question, answer, passage
-    (float32; see `dedup.contamination_methods.find_spans`), matched (the text of the span). Common phrases count too unless `max_document_frequency` is given: a few texts do not tell which
-    phrases are common. Raises InputError and ConfigError as `read_evaluation_sets` does.
+    (float32; see `dedup.contamination_methods.find_spans`), matched (the text of the span). Common phrases count too unless
+    `max_document_frequency` is given: a few texts do not tell which phrases are common. Raises InputError and ConfigError as
+    `read_evaluation_sets` does.
     """
     texts = texts if isinstance(texts, Texts) else Texts.of(texts)
     paths = [evaluation_paths] if isinstance(evaluation_paths, str) else evaluation_paths

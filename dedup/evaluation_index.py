@@ -8,13 +8,13 @@ A match begins at a *seed*: SEED_WORDS = 5 words in a row of a part that are wor
 5 words too, but samples one in ten; with one word in ten replaced, the longest run that is left of a 20-word item has 6 words,
 so none can be spared. Seeds that more than MAX_SEED_PLACES places of one set share are left out: they are its template.
 
-What a word is worth, in bits: minus log2 of its frequency by Zipf's law from its rank in English (`word_ranks.txt`: the order
-in which GPT-2's byte-pair encoding learned its words), 18 for words beyond the 10,000 there. A fixed reference rather than the frequencies
-of the corpus or of the other items, so that whether a document contains an item depends on these two alone. Words of other
-languages are worth the same each, ideographs 8.
+What a word is worth, in bits: minus log2 of its frequency by Zipf's law from its rank in English (`word_ranks.txt`: the
+order in which GPT-2's byte-pair encoding learned its words), 18 for words beyond the 10,000 there. A fixed reference, not the
+frequencies of the corpus or of the other items: whether a document contains an item then depends on these two alone. Words of
+other languages are worth the same each, ideographs 8.
 
 The table is the seeds' places in the order of their hashes, with a directory of the upper bits; before it stands a Bloom
-filter. Words are kept as 32 bits of their hashes: 13 bytes a word of the items in all, 700 bytes an item.
+filter. Words are kept as 32 bits of their hashes: 13 bytes a word of the items in all, 0.9 kB an item.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,10 +1,11 @@
 """Matches: what a stretch of a document has of one part of an item, and how much of the part that is.
 
-A match is a chain of runs of equal words at most MAX_GAP_WORDS apart. Coverage counts each word (n-gram) of the part once, however
-often and in whatever order the stretch has it. Words of common phrases count on neither side.
+A match is a chain of runs of equal words at most MAX_GAP_WORDS apart. Coverage counts each word (n-gram) of the part once,
+however often and in whatever order the stretch has it. Words of common phrases count on neither side.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,9 +145,7 @@ def _runs(hits: Hits) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.
     return first, reach[last], np.cumsum(~same) - 1
 
 
-def _shares(
-    match: NDArray[np.int64], values: NDArray[np.float64] | NDArray[np.bool_], totals: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _shares(match: NDArray[np.int64], values: NDArray[Any], totals: NDArray[Any]) -> NDArray[np.float64]:
     """The sum of each match's values as a share of its total; 0 where that is nothing."""
     return np.bincount(match, values, len(totals)) / np.where(totals > 0, totals, 1.0)
 

@@ -201,6 +201,7 @@ def contamination(
     if not stage.section["evals"]:
         raise ConfigError("no evaluation sets given; name files or folders by --evals")
     stage.kind = stage.name = "contamination"
+    stage.section["action"] = "tag"
     form = text_column or find_text(text_inputs(inputs))
     err_console.print(f"text: {form}", highlight=False, markup=False)
     with TemporaryDirectory(prefix="refine-") as scratch:

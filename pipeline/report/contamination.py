@@ -18,6 +18,7 @@ from corpus.errors import RefineError
 from dedup.evaluation_sets import EvaluationItem, read_evaluation_sets
 from pipeline.contamination_table import STATUSES, json_file
 from pipeline.report import Stage, place, read_row, received_text, scan, visible
+from pipeline.stages.decontaminate_scan import EVALS
 
 CONTEXT_BYTES = 200
 SHOWN_ITEM_CHARACTERS = 1_000
@@ -80,7 +81,7 @@ def _item_text(stage: Stage, name: str, item: str) -> str:
     except RefineError as error:
         return f"(its text is not to be had: {error})"
     file = f"{name}/{item.rpartition(':')[0]}"
-    if (name, item) not in items or identity[file] != stage.manifest["versions"].get(file):
+    if (name, item) not in items or identity[file] != stage.manifest["versions"].get(EVALS + file):
         return f"(its text is not to be had: {file} is not the file of this run any more)"
     found = items[name, item]
     lines = [*found.passage, *found.question[:1], *(f"- {answer}" for answer in found.answer)]

@@ -4,6 +4,7 @@ The steps are those of `decontaminate`; a document that has an item gets a reaso
 Only texts and labels are read, tokens are not counted: that would take as long as the search.
 """
 
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 from corpus.text import Texts
 from pipeline.contamination_table import covered
 from pipeline.outcome import Outcome, map_documents, outcome, single_reason
-from pipeline.stages.decontaminate import OUTPUT_VERSION, identity, judged, notes, prepare, summarise
+from pipeline.stages.decontaminate import OUTPUT_VERSION, Scanned, identity, judged, notes, prepare, scanned, summarise
 from pipeline.steps import Made, Plan, Step
 from pipeline.tokens import Tokenizer
 
@@ -21,16 +22,18 @@ __all__ = ["OUTPUT_VERSION", "STEP", "identity", "notes", "prepare", "summarise"
 FOUND = "contamination.found"
 
 
-def process(plan: Plan, shard: int, rows: pa.Array, batch: pa.RecordBatch, _tokenizer: Tokenizer) -> Outcome:
+def process(
+    known: Scanned | None, plan: Plan, shard: int, rows: pa.Array, batch: pa.RecordBatch, _tokenizer: Tokenizer
+) -> Outcome:
     texts = Texts.of(batch.column("text"))
-    spans = judged(plan, texts).spans
+    spans = judged(known, plan, rows, texts).spans
     reasons = single_reason([FOUND if found else None for found in pc.is_valid(spans).to_pylist()])
     columns = {"spans": spans, "covered": covered(texts, spans), "tokens_removed": pa.nulls(len(rows), pa.int32())}
     return outcome(rows, batch, batch, reasons, columns, None)
 
 
 def write_ledger(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
-    return map_documents(plan, shard, files, process)
+    return map_documents(plan, shard, files, partial(process, scanned(plan, shard)))
 
 
 STEP = Step("documents", ("ledger",), write_ledger)

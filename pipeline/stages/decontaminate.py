@@ -1,6 +1,6 @@
 """Decontaminate: find evaluation items in documents; drop the document, cut the span, or only tag it.
 
-    frequencies  map      in how many documents of a shard each n-gram of the evaluation sets occurs
+    scan-…       map      what a shard has of the items of a group of evaluation sets (`pipeline.stages.decontaminate_scan`)
     suppressed   barrier  n-grams that too many documents of the corpus have: common phrases, which do not count
     documents    map      verdicts and spans
     (summary)             contamination.json and .csv: what became of every item
@@ -8,9 +8,9 @@
 Without evaluation sets every document passes and the manifest says `not decontaminated`.
 """
 
-import json
 from collections import Counter
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,23 @@ from corpus.schema import SPAN
 from corpus.text import Texts
 from dedup.contamination import ContaminationSettings, Decontaminated, decontaminate
 from dedup.contamination_methods import item_statuses, method_of
-from dedup.evaluation_hits import document_frequency, find_hits
-from dedup.evaluation_index import EvaluationIndex, build_index
-from dedup.evaluation_sets import EvaluationSets, read_evaluation_sets
+from dedup.evaluation_hits import Hits
+from dedup.evaluation_index import EvaluationIndex
 from pipeline.contamination_table import covered, forget_contamination, write_contamination
-from pipeline.outcome import Outcome, batches_of, map_documents, outcome, single_reason
+from pipeline.outcome import Outcome, map_documents, outcome, single_reason
 from pipeline.stage_run import StageRun
+from pipeline.stages.decontaminate_scan import (
+    corpus_frequency,
+    file_versions,
+    index_of,
+    read_hits,
+    run_scans,
+    set_digests,
+)
 from pipeline.steps import Made, Plan, Step
 from pipeline.tokens import Tokenizer
 
 OUTPUT_VERSION = 2
-
-_FREQUENCIES = pa.schema([("gram", pa.int64()), ("documents", pa.int64())])
 
 
 def settings_of(section: dict[str, Any]) -> ContaminationSettings:
@@ -44,48 +49,15 @@ def settings_of(section: dict[str, Any]) -> ContaminationSettings:
 
 
 def identity(section: dict[str, Any]) -> dict[str, str]:
-    """Digests of the evaluation files; reading them all is also the check that they can be read."""
     settings_of(section)
-    return _sets(section).identity if section["evals"] else {}
-
-
-def _sets(section: dict[str, Any]) -> EvaluationSets:
-    return read_evaluation_sets(section["evals"], section["fields"])
-
-
-@lru_cache(maxsize=2)
-def _index(section_json: str, versions_json: str) -> EvaluationIndex:
-    section = json.loads(section_json)
-    return build_index(_sets(section).items)
-
-
-def index_of(plan: Plan) -> EvaluationIndex:
-    """The index of the plan's evaluation sets; `versions` tell files of the same name but other content apart."""
-    return _index(json.dumps(plan.section), json.dumps(plan.versions))
-
-
-def write_frequencies(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
-    index = index_of(plan)
-    documents = np.zeros(index.n_grams, np.int64)
-    rows_in = 0
-    for rows, batch in batches_of(plan, shard):
-        rows_in += len(rows)
-        documents += document_frequency(find_hits(Texts.of(batch.column("text")), index), index)
-    grams = np.flatnonzero(documents)
-    pq.write_table(pa.table([grams, documents[grams]], schema=_FREQUENCIES), files["frequencies"], compression="zstd")
-    return Made(rows_in)
+    return file_versions(section) if section["evals"] else {}
 
 
 def write_suppressed(plan: Plan, item: int, files: dict[str, Path]) -> Made:
     """The n-grams in more than `max_document_frequency` documents of the whole corpus."""
-    folder = plan.stage_folder
-    documents = np.zeros(index_of(plan).n_grams, np.int64)
-    for shard in folder.receipts("frequencies"):
-        with storage.open_input(folder.file("frequencies", shard)) as file:
-            table = pq.read_table(file)
-        documents[table["gram"].to_numpy()] += table["documents"].to_numpy()
-    grams = np.flatnonzero(documents > plan.section["max_document_frequency"])
-    pq.write_table(pa.table([grams, documents[grams]], schema=_FREQUENCIES), files["suppressed"], compression="zstd")
+    index = index_of(plan, set_digests(plan))
+    grams = np.flatnonzero(corpus_frequency(plan, index) > plan.section["max_document_frequency"])
+    pq.write_table(pa.table({"gram": grams}), files["suppressed"], compression="zstd")
     return Made()
 
 
@@ -97,17 +69,41 @@ def _suppressed(plan: Plan, index: EvaluationIndex) -> NDArray[np.bool_]:
     return flags
 
 
-def judged(plan: Plan, texts: Texts) -> Decontaminated:
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What is known of a shard before its texts are read."""
+
+    index: EvaluationIndex
+    suppressed: NDArray[np.bool_]
+    hits: Hits  # `document` is the source row
+
+    def of(self, rows: NDArray[np.int64]) -> Hits:
+        """Those of these rows, numbered by place among them."""
+        first, end = np.searchsorted(self.hits.document, [rows[0], rows[-1] + 1]) if len(rows) else (0, 0)
+        hits = self.hits.where(np.arange(first, end))
+        return hits._replace(document=np.searchsorted(rows, hits.document))
+
+
+def scanned(plan: Plan, shard: int) -> Scanned | None:
+    """None where there are no evaluation sets."""
     if not plan.section["evals"]:
+        return None
+    index = index_of(plan, set_digests(plan))
+    return Scanned(index, _suppressed(plan, index), read_hits(plan, shard, index))
+
+
+def judged(known: Scanned | None, plan: Plan, rows: pa.Array, texts: Texts) -> Decontaminated:
+    if known is None:
         nothing = pa.nulls(len(texts), pa.list_(SPAN))
         return Decontaminated(texts.column, pa.nulls(len(texts), pa.string()), nothing)
-    index = index_of(plan)
-    return decontaminate(texts, find_hits(texts, index), index, _suppressed(plan, index), settings_of(plan.section))
+    return decontaminate(texts, known.of(rows.to_numpy()), known.index, known.suppressed, settings_of(plan.section))
 
 
-def process(plan: Plan, shard: int, rows: pa.Array, batch: pa.RecordBatch, tokenizer: Tokenizer) -> Outcome:
+def process(
+    known: Scanned | None, plan: Plan, shard: int, rows: pa.Array, batch: pa.RecordBatch, tokenizer: Tokenizer
+) -> Outcome:
     texts = Texts.of(batch.column("text"))
-    found = judged(plan, texts)
+    found = judged(known, plan, rows, texts)
     prefix = pa.scalar("decontaminate.")
     reasons = pc.binary_join_element_wise(prefix, found.reason, "", null_handling="emit_null")
     edited = batch.set_column(batch.schema.get_field_index("text"), "text", found.text)
@@ -119,10 +115,9 @@ def process(plan: Plan, shard: int, rows: pa.Array, batch: pa.RecordBatch, token
 
 
 def write_documents(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
-    return map_documents(plan, shard, files, process)
+    return map_documents(plan, shard, files, partial(process, scanned(plan, shard)))
 
 
-FREQUENCIES = Step("frequencies", ("frequencies",), write_frequencies)
 SUPPRESSED = Step("suppressed", ("suppressed",), write_suppressed)
 STEP = Step("documents", ("documents", "ledger"), write_documents)
 
@@ -130,13 +125,13 @@ STEP = Step("documents", ("documents", "ledger"), write_documents)
 def prepare(run: StageRun) -> None:
     if not run.plan.section["evals"]:
         return
-    run.barrier_step(FREQUENCIES, run.input_keys("frequencies"))
+    run_scans(run)
     run.barrier_step(SUPPRESSED, [run.plan.key("suppressed", run.plan.all_inputs())])
 
 
 def statuses(plan: Plan) -> pa.Table:
     """One row an item: `dedup.contamination_methods.item_statuses` in this corpus."""
-    index = index_of(plan)
+    index = index_of(plan, set_digests(plan))
     return item_statuses(index, _suppressed(plan, index), method_of(plan.section["method"]), plan.section["passages"])
 
 
