@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from corpus import storage
 from corpus.errors import ConfigError, InputError
 from corpus.text import Texts
+from dedup.coverage import covered
 from pipeline import json_lines
 from pipeline.cli import app
 from pipeline.config import resolve
-from pipeline.contamination_table import covered
 from pipeline.inputs import BATCH_DOCUMENTS, find_text, read_documents
 from pipeline.report.explain import explain, render
 from pipeline.report.html import write_html

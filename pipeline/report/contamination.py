@@ -16,9 +16,8 @@ from rich.text import Text
 from corpus import storage
 from corpus.errors import RefineError
 from dedup.evaluation_sets import EvaluationItem, read_evaluation_sets
-from pipeline.contamination_table import STATUSES, json_file
+from pipeline.contamination_table import EVALS, STATUSES, json_file
 from pipeline.report import Stage, place, read_row, received_text, scan, visible
-from pipeline.stages.decontaminate_scan import EVALS
 
 CONTEXT_BYTES = 200
 SHOWN_ITEM_CHARACTERS = 1_000

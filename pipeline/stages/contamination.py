@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.text import Texts
-from pipeline.contamination_table import covered
+from dedup.coverage import covered
 from pipeline.outcome import Outcome, map_documents, outcome, single_reason
 from pipeline.stages.decontaminate import OUTPUT_VERSION, Scanned, identity, judged, notes, prepare, scanned, summarise
 from pipeline.steps import Made, Plan, Step

@@ -25,9 +25,10 @@ from corpus.schema import SPAN
 from corpus.text import Texts
 from dedup.contamination import ContaminationSettings, Decontaminated, decontaminate
 from dedup.contamination_methods import item_statuses, method_of
+from dedup.coverage import covered
 from dedup.evaluation_hits import Hits
 from dedup.evaluation_index import EvaluationIndex
-from pipeline.contamination_table import covered, forget_contamination, write_contamination
+from pipeline.contamination_table import forget_contamination, write_contamination
 from pipeline.outcome import Outcome, map_documents, outcome, single_reason
 from pipeline.stage_run import StageRun
 from pipeline.stages.decontaminate_scan import (

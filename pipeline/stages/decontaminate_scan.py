@@ -27,13 +27,12 @@ from corpus.text import Texts
 from dedup.evaluation_hits import Hits, document_frequency, find_hits
 from dedup.evaluation_index import EvaluationIndex, build_index
 from dedup.evaluation_sets import EvaluationSets, read_evaluation_sets
+from pipeline.contamination_table import EVALS
 from pipeline.outcome import batches_of
 from pipeline.stage_run import StageRun
 from pipeline.steps import Made, Plan, Step, tick
 
 Scan = dict[str, str]  # evaluation set → digest of its files
-
-EVALS = "evaluation set: "  # begins the names of the evaluation files among a plan's versions
 
 _SET = ("set", pa.string())
 _HITS = pa.schema(
