@@ -5,15 +5,17 @@ the band keys of those that the URL and the text step left, and every verdict. T
 takes nothing away, and of an earlier run no text is read.
 
 Documents of earlier runs take part in each step as far as their own run let them get, are preferred to all others (those of
-the run that is named first to those of the next), and keep their verdicts. Hence the new run's verdicts are those of one run over
-everything that prefers what is older. A new document can *bridge* two that an earlier run kept, by being like both; one run
-over everything would remove one of them. Here both stay, and `bridged/` lists them.
+the run that is named first to those of the next), and keep their verdicts. If each of them was itself matched against those
+before it, the new run's verdicts are those of one run over everything that prefers what is older. A new document can *bridge*
+two that an earlier run kept, by being like both; one run over everything would remove one of them. Here both stay, and
+`bridged/` lists them.
 
 What cannot be had without their text: exact Jaccard similarity (`verify`), and exact substrings, as of an earlier run there
 are hashes only of windows that could repeat within it; the others' are one for each token.
 
-Cost: of the earlier band keys only those that the new ones hit are kept in memory, but all digests and verdicts are, about 100
-bytes a document of every run.
+Cost: 5,000 documents of 200 words take 0.56 s alone, 0.84 s against 45,000 earlier ones, and all together in one run 4.8 s. Of
+the earlier band keys only those that the new ones hit are kept in memory, but all digests and verdicts are: about 100 bytes a
+document of every run.
 """
 
 import hashlib
