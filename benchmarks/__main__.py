@@ -20,7 +20,7 @@ from rich.table import Table
 from benchmarks.inputs import make_sample_folder
 from benchmarks.measure import Findings, machine, peak_memory_mb
 from benchmarks.peers import Peers
-from benchmarks.plots import RESULTS, draw, write_table
+from benchmarks.plots import README, RESULTS, draw, readme_with_tables
 
 HERE = Path(__file__).resolve().parent
 REAL_DATA = HERE.parent.parent / "shared" / "data"
@@ -110,7 +110,7 @@ def main() -> int:
         return 0
     status = run_all(arguments.data, arguments)
     draw()
-    write_table()
+    README.write_text(readme_with_tables(), "utf-8")
     return status
 
 

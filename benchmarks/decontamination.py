@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.contamination_recall import add_recall
 from benchmarks.inputs import column, described, english_texts, megabytes
 from benchmarks.measure import Findings, Work, compare, distance, one_pass
 from benchmarks.peers import Peers

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.contamination_recall import recall_table
+
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 FIGURE = HERE / "plots" / "speeds.svg"
 README = HERE.parent / "README.md"
-MARKED = re.compile(r"(<!-- benchmarks -->\n).*?(<!-- /benchmarks -->)", re.DOTALL)
+MARKED = r"(<!-- {0} -->\n).*?(<!-- /{0} -->)"
 OURS, PEERS, LIMIT, TEXT = "#2a9d8f", "#e07a3f", "#5b7fbd", "#808080"  # readable on white and on black
 
 
@@ -126,10 +128,13 @@ def short(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def write_table() -> None:
-    README.write_text(
-        MARKED.sub(lambda found: f"{found[1]}{readme_table()}\n{found[2]}", README.read_text("utf-8")), "utf-8"
-    )
+def readme_with_tables() -> str:
+    """The README, with what stands in the results: speeds, and recall of decontamination."""
+    facts = json.loads((RESULTS / "decontamination.json").read_text("utf-8"))["facts"]
+    text = README.read_text("utf-8")
+    for name, table in (("benchmarks", readme_table()), ("recall", recall_table(facts))):
+        text = re.sub(MARKED.format(name), rf"\g<1>{table}\n\g<2>", text, flags=re.DOTALL)
+    return text
 
 
 def draw() -> None:
@@ -173,4 +178,4 @@ def draw() -> None:
 
 if __name__ == "__main__":
     draw()
-    write_table()
+    README.write_text(readme_with_tables(), "utf-8")

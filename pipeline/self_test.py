@@ -100,6 +100,11 @@ class SelfTest:
         return Tally(sum(tally.planted for tally in chosen), sum(tally.found for tally in chosen))
 
     @property
+    def alterations(self) -> list[str]:
+        """Those of single items in their order, then other ways to plant."""
+        return [*ALTERATIONS, *sorted({alteration for alteration, _, _ in self.tallies} - set(ALTERATIONS))]
+
+    @property
     def max_false_positive_rate(self) -> float | None:
         """Upper end of a one-sided 95% interval; None: too few documents."""
         if self.documents < MIN_DOCUMENTS:
@@ -256,10 +261,9 @@ def as_json(test: SelfTest) -> dict[str, Any]:
 
 def tables(test: SelfTest) -> Group:
     """Recall by alteration and length, then by set; below, the bound of false positives."""
-    others = sorted({alteration for alteration, _, _ in test.tallies} - set(ALTERATIONS))
     by_length = Table("words of the item", *LENGTHS, f"{MIN_LONG_WORDS} and more", title="recall", title_justify="left")
     long = [name for name, least in LENGTHS.items() if least >= MIN_LONG_WORDS]
-    for alteration in (*ALTERATIONS, *others):
+    for alteration in test.alterations:
         cells = [test.tally(alteration, lengths=[length]) for length in LENGTHS]
         by_length.add_row(alteration, *map(_cell, [*cells, test.tally(alteration, lengths=long)]))
     by_set = Table("set", "planted", "recall, all alterations", "verbatim", "10% of words")
