@@ -3,7 +3,8 @@
 A window begins where a field can, and is cut behind its last white space, so that it holds whole fields only. Most fields are
 *plain*: letters of ASCII, or a number, with marks before and behind that are always tokens apart, with hyphens or slashes
 between letters, and with the usual contractions. Any other field (a number with a unit, an abbreviation, an accent) is left
-to `corpus.token_boundaries`, as one token for now. On 1,824 English texts that is one field in 70.
+to `corpus.token_boundaries`, as one token for now. On 1,824 English texts (17 MB) that is one field in 46; looking at each
+character of these takes a fifth of the scan's time.
 """
 
 import numpy as np

@@ -141,9 +141,10 @@ def _top_ngram(n, keys, candidates, n_candidates, times, chosen, counting, cover
     while True:
         n_chosen = 0
         for c in range(n_candidates):
-            chosen_keys[n_chosen] = keys[c]
-            chosen_candidates[n_chosen] = candidates[c]
-            n_chosen += times[c] >= least
+            if times[c] >= least:
+                chosen_keys[n_chosen] = keys[c]
+                chosen_candidates[n_chosen] = candidates[c]
+                n_chosen += 1
         mask = clear(table, counts, n_chosen)
         for i in range(n_chosen):
             first_equal(table, mask, chosen_keys, counts, i)
@@ -195,12 +196,13 @@ def _ngrams_of_document(hashes, characters, scratch, counting, found):
     """Fill `found` with the characters of the top and duplicate n-grams, n = 2 … 10, of a document's tokens."""
     keys, candidates, covered, seen, times, chosen = scratch
     covered[0] = 0
-    for i in range(len(hashes)):
-        covered[i + 1] = covered[i] + characters[i]
-    n_candidates = max(len(hashes) - 1, 0)
+    n_candidates = len(hashes) - 1
     for i in range(n_candidates):
+        covered[i + 1] = covered[i] + characters[i]
         candidates[i] = i
         keys[i] = combine(hashes[i], hashes[i + 1])
+    if n_candidates >= 0:
+        covered[n_candidates + 1] = covered[n_candidates] + characters[n_candidates]
     for n in range(2, _LONGEST + 1):
         n_candidates = _drop_single(keys, candidates, n_candidates, seen, times)
         if n <= _LONGEST_TOP:
@@ -215,7 +217,7 @@ def _measure(offsets, lines, tokens, most_parts, signals):
     counting = np.empty(table_size(most_parts), np.int32), np.empty(most_parts, np.int32)
     hashes = np.empty(most_parts, np.uint64)
     part_characters = np.empty(most_parts, np.int64)
-    candidates, covered = np.empty(most_parts, np.int32), np.empty(most_parts + 1, np.int64)
+    candidates, covered = np.empty(most_parts, np.int32), np.empty(most_parts + 1, np.int32)
     seen, times = np.empty(4 * table_size(most_parts), np.uint8), np.empty(most_parts, np.uint8)
     chosen = np.empty(most_parts, np.uint64), np.empty(most_parts, np.int32)
     scratch = hashes, candidates, covered, seen, times, chosen

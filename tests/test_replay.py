@@ -54,7 +54,9 @@ def test_a_page_that_timed_out_is_put_in_its_place_by_replay(
     assert pq.read_table(out / "extract" / "ledger") == before
 
     seconds.write_text("0")
-    assert replay(str(out), said.append).startswith("1 pages tried again, 1 came through, 0 still fail; run the recipe again")
+    assert replay(str(out), said.append).startswith(
+        "1 pages tried again, 1 came through, 0 still fail; run the recipe again"
+    )
     after = pq.read_table(out / "extract" / "ledger").to_pylist()
     others = [row for row in before.to_pylist() if row["reason"] != "extract.timeout"]
     assert [row for row in after if row["url"] != timeouts[0]["url"]] == others

@@ -221,8 +221,31 @@ def test_tokens_are_those_of_the_reference(text: str) -> None:
     assert strings(text) == reference(text)
 
 
+PLAIN_AND_ALMOST = st.lists(
+    st.lists(
+        st.sampled_from(
+            [*"aBcdmstx09.,:;!?'\"()-/[&", "n't", "'ll", "’s", "’", "“", "”", "–", "…", "Mr.", "vs.", "é", "10", "km"]
+        ),
+        max_size=7,
+    ).map("".join),
+    max_size=40,
+).map(" ".join)  # several windows long
+
+
+@settings(max_examples=200, deadline=None)
+@given(PLAIN_AND_ALMOST)
+def test_tokens_of_many_short_fields_are_those_of_the_reference(text: str) -> None:
+    assert strings(text) == reference(text)
+
+
+@pytest.mark.parametrize("n", [62, 63, 64, 65, 127, 128])
+def test_fields_that_end_where_a_window_ends_are_tokens(n: int) -> None:
+    for text in ("a" * n, "b " + "a" * (n - 2), "a" * n + " b.", "b." * (n // 2), "it's " * (n // 5) + "x" * (n % 5)):
+        assert strings(text) == reference(text)
+
+
 @settings(max_examples=300, deadline=None)
-@given(st.lists(WEB_TEXT, max_size=6))
+@given(st.lists(WEB_TEXT | PLAIN_AND_ALMOST, max_size=6))
 def test_every_column_of_a_batch_describes_its_tokens(batch: list[str]) -> None:
     texts = Texts.of(batch)
     tokens = tokens_of(texts)
