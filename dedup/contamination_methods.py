@@ -34,6 +34,7 @@ from dedup.evaluation_matches import Matches, Method, PartSizes, find_matches, p
 
 BESIDE_WORDS = 300  # of the document between a question and what belongs to it
 _MIN_ANSWER_TAIL = 0.5  # of the answer in which a passage ends, whatever the method
+_MIN_FOUND = 0.5  # of what is beside a question, for the two to count together
 _EXACT = 1e-9
 
 
@@ -149,12 +150,13 @@ def _together(
         for of_one, of_all in ((sizes.words[part], all_words), (sizes.bits[part], all_bits), (found, all_found))
     )
     own = asking[rows]
+    there = found > _MIN_FOUND * bits
     words, bits = words + matches.words[own], bits + matches.bits[own]
     coverage = (found + matches.coverage[own] * matches.bits[own]) / np.maximum(bits, _EXACT)
     enough = (words >= method.min_part_words) & (coverage >= method.threshold(words) - _EXACT)
     in_passage = np.concatenate([passage, np.zeros(len(asking), np.bool_), np.ones(len(behind), np.bool_)])
     least = np.where(in_passage, method.min_coverage, method.min_question)  # the passage is web text
-    enough &= (bits >= method.min_bits) & (matches.coverage[own] >= least)
+    enough &= there & (bits >= method.min_bits) & (matches.coverage[own] >= least)
     score = np.zeros(len(asking))
     np.maximum.at(score, rows[enough], coverage[enough])
     return score

@@ -1,6 +1,6 @@
 """Matches: what a stretch of a document has of one part of an item, and how much of the part that is.
 
-A match is a chain of runs of equal words at most MAX_GAP_WORDS apart. Coverage counts each word (n-gram) of the part once,
+A match is a chain of runs of equal words at most MAX_GAP_BYTES apart. Coverage counts each word (n-gram) of the part once,
 however often and in whatever order the stretch has it. Words of common phrases count on neither side.
 """
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dedup.evaluation_hits import Hits, spread
 from dedup.evaluation_index import BITS_UNIT, GRAM_WORDS, EvaluationIndex
 
-MAX_GAP_WORDS = 40  # of the document
+MAX_GAP_BYTES = 250  # of the document; some 40 words
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +95,10 @@ def find_matches(hits: Hits, index: EvaluationIndex, sizes: PartSizes, method: M
         hits = hits.where(_in_stretches(hits, method))
     hits = hits.where(hits.n_words >= np.minimum(method.unit, lengths[hits.part]))
     hits = hits.where(np.lexsort((hits.at, hits.part, hits.document)))
-    first, at_end, match = _runs(hits)
+    first, match = _chains(hits)
     part = hits.part[first]
-    end, longest = np.zeros(len(first), np.int64), np.zeros(len(first), np.int64)
+    at_end, end, longest = np.zeros((3, len(first)), np.int64)
+    np.maximum.at(at_end, match, hits.at + hits.n_words)
     np.maximum.at(end, match, hits.end)
     np.maximum.at(longest, match, hits.n_words)
 
@@ -131,18 +132,13 @@ def find_matches(hits: Hits, index: EvaluationIndex, sizes: PartSizes, method: M
     )  # fmt: skip
 
 
-def _runs(hits: Hits) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """(first hit of each match, word of the document before which it ends, the match of each hit) of hits in order."""
+def _chains(hits: Hits) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(first hit of each match, the match of each hit) of hits by document, part and place."""
     same = np.zeros(len(hits.at), np.bool_)
     same[1:] = (hits.document[1:] == hits.document[:-1]) & (hits.part[1:] == hits.part[:-1])
-    ends = hits.at + hits.n_words
-    group = np.cumsum(~same)  # ends below are made to rise from group to group
-    stride = int(ends.max(initial=0)) + 1
-    reach = np.maximum.accumulate(ends + group * stride) - group * stride if len(ends) else ends
-    same[1:] &= hits.at[1:] <= reach[:-1] + MAX_GAP_WORDS
-    first = np.flatnonzero(~same)
-    last = np.append(first[1:], len(hits.at))[: len(first)] - 1
-    return first, reach[last], np.cumsum(~same) - 1
+    group = np.cumsum(~same) * (hits.end.max(initial=0) + 1)  # so that ends rise from group to group
+    same[1:] &= hits.start[1:] <= (np.maximum.accumulate(hits.end + group) - group)[:-1] + MAX_GAP_BYTES
+    return np.flatnonzero(~same), np.cumsum(~same) - 1
 
 
 def _shares(match: NDArray[np.int64], values: NDArray[Any], totals: NDArray[Any]) -> NDArray[np.float64]:

@@ -3,7 +3,6 @@
 import json
 import pickle
 import random
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +14,10 @@ from hypothesis import strategies as st
 from corpus.errors import ConfigError
 from corpus.text import Texts
 from corpus.unicode import ALONE, DIGIT, LETTER, MARK, fold_of, kind_of
-from corpus.words import text_digests
-from dedup.contamination import ContaminationSettings, Decontaminated, contamination, cut, decontaminate, item_spans
-from dedup.evaluation_index import (
-    EvaluationIndex,
-    Hits,
-    build_index,
-    document_frequency,
-    find_hits,
-    item_statuses,
-)
+from dedup.contamination import ContaminationSettings, Decontaminated, contamination, cut, decontaminate
+from dedup.contamination_methods import METHODS, find_spans, item_statuses
+from dedup.evaluation_hits import document_frequency, find_hits
+from dedup.evaluation_index import BITS_UNIT, SEED_BITS, SEED_WORDS, EvaluationIndex, build_index
 from dedup.evaluation_sets import EvaluationItem, read_evaluation_sets
 
 QUESTION = (
@@ -32,6 +25,12 @@ QUESTION = (
     "the tailor's café take?"
 )
 CLEAN = "Nothing of the kind stands in this sentence, which only goes on for a while. "
+ROCKS = (
+    "igneous rock that cooled slowly under ground",
+    "sandstone pressed together from old dunes",
+    "limestone made of the shells of sea animals",
+    "marble baked deep below a mountain range",
+)
 
 
 def item(
@@ -40,11 +39,14 @@ def item(
     return EvaluationItem(set_name, name, (question,) if question else (), answers, (passage,) if passage else ())
 
 
-def found(text: str, *items: EvaluationItem, **options: int) -> list[tuple[str, str]]:
+def rows(texts: list[str], *items: EvaluationItem, method: str = "default", passages: bool = False) -> list[dict]:
+    index = build_index(items)
+    return find_spans(find_hits(Texts.of(texts), index), index, none_of(index), METHODS[method], passages).to_pylist()
+
+
+def found(text: str, *items: EvaluationItem, **options: str | bool) -> list[tuple[str, str]]:
     """(item, what was matched) of every span."""
-    index = build_index(items, **options)
-    spans = item_spans(find_hits(Texts.of([text]), index), index, none_of(index))
-    return [(row["item"], text.encode()[row["start"] : row["end"]].decode()) for row in spans.to_pylist()]
+    return [(row["item"], text.encode()[row["start"] : row["end"]].decode()) for row in rows([text], *items, **options)]
 
 
 def none_of(index: EvaluationIndex) -> np.ndarray:
@@ -60,6 +62,7 @@ def clean(texts: list[str], *items: EvaluationItem, **options: object) -> Decont
 # --- what is found ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("method", ["default", "gpt3", "palm", "llama2"])
 @pytest.mark.parametrize(
     "changed",
     [
@@ -68,55 +71,93 @@ def clean(texts: list[str], *items: EvaluationItem, **options: object) -> Decont
         QUESTION.upper(),
         QUESTION.replace(";", "").replace(" – ", " - ").replace("?", ""),
         QUESTION.replace("'", "’").replace("A robe", "“A robe”"),
+        QUESTION.replace("'", "&#39;").replace("A robe", "A &quot;robe&quot;"),
         QUESTION.replace("é", "e"),
         QUESTION.replace("é", "e\u0301"),
     ],
-    ids=["verbatim", "re-wrapped", "case", "punctuation", "quotes", "no accent", "decomposed accent"],
-)
-def test_a_changed_item_is_found_whole(changed: str) -> None:
+    ids=[
+        "verbatim", "re-wrapped", "case", "punctuation", "quotes", "entities", "no accent", "decomposed accent"
+    ],
+)  # fmt: skip
+def test_a_changed_item_is_found_whole(changed: str, method: str) -> None:
     start, end = changed.find(changed.split()[0]), len(changed)
     text = CLEAN * 9 + changed + " " + CLEAN * 9
-    ((name, matched),) = found(text, item(QUESTION))
+    ((name, matched),) = found(text, item(QUESTION), method=method)
     assert name == "f:1"
     assert matched == changed[start:end].strip("“?")
 
 
-def test_twelve_words_of_a_long_item_are_not_enough_and_thirteen_are() -> None:
-    words = QUESTION.split()
-    assert found(CLEAN + " ".join(words[:12]) + ". " + CLEAN, item(QUESTION)) == []
-    assert found(CLEAN + " ".join(words[:13]) + ". " + CLEAN, item(QUESTION)) == [("f:1", " ".join(words[:13]))]
+@pytest.mark.parametrize(
+    ("changed", "words_left"),
+    [
+        (QUESTION.replace("white", "green"), 24),
+        (QUESTION.replace("white", "very clean white"), 25),
+        (QUESTION.replace("half that much", "half"), 23),
+    ],
+    ids=["replaced", "put in", "left out"],
+)
+def test_a_word_replaced_put_in_or_left_out_costs_that_word(changed: str, words_left: int) -> None:
+    (row,) = rows([CLEAN + changed], item(QUESTION), method="llama2")
+    assert row["score"] == pytest.approx(words_left / 25)
 
 
-def test_a_short_item_is_matched_whole_and_not_in_part() -> None:
+def test_words_count_by_what_they_are_worth() -> None:
+    (common,) = rows([QUESTION.replace("does the", "does some")], item(QUESTION))
+    (rare,) = rows([QUESTION.replace("tailor's", "sailor's")], item(QUESTION))
+    assert rare["score"] < common["score"] < 1.0
+    assert common["score"] == pytest.approx(1 - 4.6 / 290, abs=0.004)  # `the` is worth about 5 of its 290 bits
+
+
+def test_a_short_item_is_matched_whole_and_without_anything_between() -> None:
     question = "When was the last time anyone was on the moon?"
     assert found(f"They ask: when was the last time anyone was ON the Moon. {CLEAN}", item(question)) == [
         ("f:1", "when was the last time anyone was ON the Moon")
     ]
     assert found("when was the last time anyone was on the", item(question)) == []
+    assert found("when was the very last time anyone was on the moon", item(question)) == []
 
 
-def test_a_question_below_the_floor_is_matched_with_its_answer_only() -> None:
-    short = item("Who wrote Emma?", "It was Jane Austen who wrote it", "Paris")
-    assert found("Who wrote Emma? Paris. It was Jane Austen who wrote it", short) == []
-    assert found("Who wrote Emma – it was Jane Austen who wrote it", short) == [
-        ("f:1", "Who wrote Emma – it was Jane Austen who wrote it")
-    ]
+def test_a_question_that_says_nothing_needs_its_choices() -> None:
+    template = "Which of the following is true?"
+    rocks = item(template, *ROCKS)
+    assert found(f"{template} {CLEAN}", rocks) == []
+    assert found(f"{CLEAN} {' '.join(ROCKS)} {CLEAN}", rocks) == []
+    with_labels = " ".join(f"{label}) {rock}" for label, rock in zip("ABCD", reversed(ROCKS), strict=True))
+    (row,) = rows([f"{CLEAN} 7. {template}\n{with_labels}"], rocks)
+    assert (row["question"], row["answer"], row["score"]) == (1.0, 1.0, 1.0)
 
 
-def test_grams_cross_from_the_question_into_each_answer_but_not_between_answers_or_from_the_passage() -> None:
-    first, second = "one of them is red", "the other one is blue and green"
-    both = item(QUESTION, first, second, passage="Some passage of several words that the question is about.")
-    tail = " ".join(QUESTION.split()[-11:])
-    assert found(f"{tail} {first}", both) == [("f:1", f"{tail} {first}")]
-    assert found(f"{tail} {second}", both) == [("f:1", f"{tail} {second}")]
-    assert found(f"{first} {second} {first} {second}", both) == []
-    assert found(f"several words that the question is about. {' '.join(QUESTION.split()[:6])}", both) == []
+def test_a_word_replaced_in_a_short_question_does_not_hide_it_beside_its_choices() -> None:
+    question = "Which of these rocks was formed by heat and pressure?"
+    changed = question.replace("formed", "shaped")
+    assert found(f"{changed} {CLEAN}", item(question, *ROCKS)) == []
+    (row,) = rows([f"{CLEAN} {changed} {' '.join(ROCKS)}"], item(question, *ROCKS))
+    assert 0.7 < row["question"] < row["score"] < 1.0
+    assert row["answer"] == 1.0
 
 
-def test_an_answer_goes_on_from_the_passage_where_there_is_no_question() -> None:
-    passage = "He said that all of this was nothing but one more of the usual"
+def test_a_famous_text_without_the_question_about_it_is_no_item() -> None:
+    quoted = " ".join(f"famous{number}" for number in range(60))
+    asks = "Which party would have opposed the view of this speaker in parliament?"
+    assert found(f"{CLEAN} {quoted} {CLEAN}", item(f"{quoted} {asks}", "the Whigs")) == []
+    assert len(found(f"{CLEAN} {quoted} {asks} {CLEAN}", item(f"{quoted} {asks}", "the Whigs"))) == 1
+
+
+def test_a_passage_alone_is_no_item_unless_asked_for() -> None:
+    passage = "The lighthouse of Gull Point was lit for the first time in the winter of 1874 by a keeper from Skye."
+    boolq = item("was gull point lighthouse first lit in summer", "no", passage=passage)
+    assert found(passage, boolq) == []
+    assert found(passage, boolq, passages=True) == [("f:1", passage[:-1])]
+    (row,) = rows([f"{passage} Was Gull Point lighthouse first lit in summer?"], boolq)
+    assert (row["question"], row["answer"], row["passage"]) == (1.0, 0.0, 1.0)
+
+
+def test_an_item_without_a_question_is_its_passage_with_the_answer_that_follows() -> None:
+    passage = "He said that all of this was nothing but one more of the usual warnings and"
     lambada = item("", "signs", passage=passage)
-    assert found(" ".join([*passage.split()[2:], "signs"]), lambada) == [("f:1", passage[8:] + " signs")]
+    assert found(f"{passage} signs", lambada) == [("f:1", f"{passage} signs")]
+    assert found(f"{passage} rumours", lambada) == []
+    assert found(f"{passage} rumours", lambada, passages=True) == [("f:1", passage)]
 
 
 def test_chinese_is_matched_by_its_characters() -> None:
@@ -131,34 +172,60 @@ def test_an_item_in_a_100_kb_document_is_found_where_it_is() -> None:
     assert found(text, item(QUESTION)) == [("f:1", QUESTION[:-1])]
 
 
-def test_spans_of_several_items_overlap_and_those_apart_stay_apart() -> None:
+def test_several_items_in_one_document_are_found_each() -> None:
+    second = "Why does a bridge over a river often freeze in winter before the road that leads up to it does?"
+    text = f"{QUESTION} {second} {CLEAN * 40} {QUESTION}"
+    both = item(QUESTION, name="f:1"), item(second, name="f:2")
+    assert found(text, *both) == [("f:1", QUESTION[:-1]), ("f:2", second[:-1]), ("f:1", QUESTION[:-1])]
+
+
+def test_what_is_found_of_a_set_does_not_depend_on_other_sets() -> None:
+    items = [
+        item(f"{QUESTION} number {n}", *ROCKS[: n % 3], name=f"f:{n}") for n in range(40)
+    ]  # a template: seeds are dropped
+    texts = [f"{CLEAN} {QUESTION} number {n} {CLEAN} {ROCKS[0]}" for n in range(5)]
+    other = [one._replace(set="other") for one in items]
+    assert rows(texts, *items) == [row for row in rows(texts, *other, *items) if row["set"] == "robes"]
+
+
+# --- published methods ------------------------------------------------------------------------------------------------
+
+
+def test_gpt3_twelve_words_of_a_long_item_are_not_enough_and_thirteen_are() -> None:
     words = QUESTION.split()
-    halves = item(" ".join(words[:16]), name="f:1"), item(" ".join(words[4:]), name="f:2")
-    again = " ".join(words[:14])
-    assert found(f"{QUESTION} {CLEAN} {again}", *halves) == [
-        ("f:1", " ".join(words[:16])),
-        ("f:2", " ".join(words[4:])[:-1]),
-        ("f:1", again[:-1]),
-    ]
+    assert found(CLEAN + " ".join(words[:12]) + ". " + CLEAN, item(QUESTION), method="gpt3") == []
+    thirteen = " ".join(words[:13])
+    assert found(CLEAN + thirteen + ". " + CLEAN, item(QUESTION), method="gpt3") == [("f:1", thirteen)]
 
 
-def test_the_score_is_the_share_of_the_best_covered_text() -> None:
-    words = [f"w{i}" for i in range(30)]
-    index = build_index([item(" ".join(words), " ".join(f"a{i}" for i in range(20)))])
-    texts = Texts.of([" ".join(words), " ".join(words[:21]), "x"])
-    spans = item_spans(find_hits(texts, index), index, none_of(index))
-    assert spans["document"].to_pylist() == [0, 1]
-    assert spans["score"].to_numpy().tolist() == [np.float32(1.0), np.float32(9 / 18)]
-    suppressed = np.ones(index.n_grams, np.bool_)
-    hits = find_hits(texts, index)
-    suppressed[hits.gram[hits.document == 1][:6]] = False  # six grams of the question are left to count
-    kept = Hits(*(column[~suppressed[hits.gram]] for column in hits))
-    assert item_spans(kept, index, suppressed)["score"].to_pylist() == [1.0, 1.0]
+def test_gpt3_a_text_of_eight_words_is_one_gram_and_one_of_seven_is_not_looked_for() -> None:
+    eight = "who wrote the opera that opened in Sydney"
+    assert found(f"{CLEAN} {eight}", item(eight), method="gpt3") == [("f:1", eight)]
+    assert found(f"{CLEAN} {eight}", item(eight[4:]), method="gpt3") == []
 
 
-def test_a_broken_limit_is_named() -> None:
-    with pytest.raises(ConfigError, match="ngram: 5, min_item_words: 8"):
-        build_index([], ngram=5)
+def test_palm_seventy_percent_of_the_8_grams_make_an_item() -> None:
+    words = [f"word{number}" for number in range(27)]  # 20 8-grams
+    assert rows([" ".join(words[:20])], item(" ".join(words)), method="palm") == []
+    (row,) = rows([" ".join(words[:21])], item(" ".join(words)), method="palm")
+    assert row["score"] == pytest.approx(14 / 20)
+
+
+def test_llama2_four_words_of_a_stretch_may_differ_and_eighty_percent_must_be_in_one() -> None:
+    words = [f"word{number}" for number in range(30)]
+
+    def with_other(*places: int) -> str:
+        return " ".join("other" if at in places else word for at, word in enumerate(words))
+
+    (row,) = rows([with_other(5, 11, 17, 23)], item(" ".join(words)), method="llama2")
+    assert row["score"] == pytest.approx(26 / 30)
+    assert rows([with_other(5, 6, 12, 13, 19, 20, 26)], item(" ".join(words)), method="llama2") == []
+    assert rows([" ".join(words[:10])], item(" ".join(words[:12])), method="llama2") == []
+
+
+def test_a_broken_setting_is_named() -> None:
+    with pytest.raises(ConfigError, match="method: 'gpt4': should be one of default, gpt3, palm, llama2"):
+        ContaminationSettings(method="gpt4")
     with pytest.raises(ConfigError, match="action: 'delete': should be one of drop, cut, tag"):
         ContaminationSettings(action="delete")
     with pytest.raises(ConfigError, match="max_pieces: -1"):
@@ -190,70 +257,57 @@ def slow_words(text: str) -> list[tuple[str, int, int]]:
     return words
 
 
-def slow_texts(one: EvaluationItem, ngram: int, floor: int) -> set[tuple[str, ...]]:
-    grams: set[tuple[str, ...]] = set()
-    pairs = [("", text) for text in (*one.question, *one.passage)]
-    pairs += [(lead, answer) for lead in one.question or one.passage or ("",) for answer in one.answer]
-    for lead, text in pairs:
-        head = [word for word, _, _ in slow_words(lead)]
-        words = head + [word for word, _, _ in slow_words(text)]
-        length = min(ngram, len(words))
-        if length >= floor and len(words) > len(head):
-            for first in range(len(words) - length + 1):
-                if first + length > len(head):
-                    grams.add(tuple(words[first : first + length]))
-    return grams
+WORDS = st.sampled_from(
+    ["quark", "boson", "B-lepton,", "é", "e\u0301", "\n", "漢", "ไ", "don't", "—", "&quot;", "x" * 20]
+)
+PHRASES = st.lists(WORDS, max_size=14).map(" ".join)
 
 
-def slow_hits(text: str, items: list[EvaluationItem], ngram: int, floor: int) -> dict[str, set[tuple[int, int]]]:
-    words = slow_words(text)
-    hits = defaultdict(set)
-    for one in items:
-        for gram in slow_texts(one, ngram, floor):
-            for first in range(len(words) - len(gram) + 1):
-                if tuple(word for word, _, _ in words[first : first + len(gram)]) == gram:
-                    start = len(text[: words[first][1]].encode())
-                    hits[one.item].add((start, len(text[: words[first + len(gram) - 1][2]].encode())))
-    return dict(hits)
-
-
-WORDS = st.sampled_from(["a", "b", "B,", "é", "e\u0301", "\n", "漢", "ไ", "don't", "—", "٣", "x" * 20])
-PHRASES = st.lists(WORDS, max_size=12).map(" ".join)
+def plain(text: str) -> list[str]:
+    return [word for word, _, _ in slow_words(text.replace("&quot;", " "))]
 
 
 @settings(max_examples=150, deadline=None)
-@given(
-    st.lists(st.tuples(PHRASES, st.lists(PHRASES, max_size=2), PHRASES), min_size=1, max_size=4),
-    st.lists(PHRASES, max_size=4),
-    st.integers(2, 5),
-    st.integers(1, 2),
-)
-def test_the_probe_finds_what_a_search_word_by_word_finds(
-    parts: list[tuple[str, list[str], str]], more: list[str], ngram: int, floor: int
-) -> None:
-    items = [item(q, *answers, passage=p, name=f"f:{i}") for i, (q, answers, p) in enumerate(parts)]
-    texts = [*more, "", " ".join([*more, *(f"{q} {' '.join(a)} {p}" for q, a, p in parts)])]
-    index = build_index(items, ngram, floor)
+@given(st.lists(st.tuples(PHRASES, PHRASES), min_size=1, max_size=4), st.lists(PHRASES, max_size=4))
+def test_every_seed_is_found_and_every_run_is_of_equal_words(parts: list[tuple[str, str]], more: list[str]) -> None:
+    items = [item(f"q {question}", f"a {answer}") for question, answer in parts]
+    texts = [*more, "", " ".join([*more, *(f"{question} {answer}" for question, answer in parts)])]
+    index = build_index(items)
+    part_texts = [text for one in items for text in (*one.question, *one.answer)]
+    part_words = [plain(text) for text in part_texts]
+    assert np.diff(index.part_words).tolist() == [len(words) for words in part_words]
     hits = find_hits(Texts.of(texts), index)
-    seen: list[dict[str, set[tuple[int, int]]]] = [defaultdict(set) for _ in texts]
-    for document, start, end, gram in zip(*(column.tolist() for column in hits), strict=True):
-        for text in index.gram_texts[index.gram_offsets[gram] : index.gram_offsets[gram + 1]]:
-            seen[document][f"f:{index.text_item[text]}"].add((start, end))
-    assert [dict(by_item) for by_item in seen] == [slow_hits(text, items, ngram, floor) for text in texts]
+    covered = set()
+    for document, part, word, n_words, at, start, end in zip(*(column.tolist() for column in hits), strict=True):
+        first = word - int(index.part_words[part])
+        run = plain(texts[document])[at : at + n_words]
+        assert run == part_words[part][first : first + n_words]
+        assert plain(texts[document].encode()[start:end].decode()) == run
+        covered |= {(document, part, first + k, at + k) for k in range(n_words)}
+    for word in index.seeds.tolist():
+        part = int(np.searchsorted(index.part_words, word, "right")) - 1
+        first = word - int(index.part_words[part])
+        seed = part_words[part][first : first + SEED_WORDS]
+        assert index.bits[word : word + SEED_WORDS].sum() >= SEED_BITS * BITS_UNIT
+        for document, text in enumerate(texts):
+            words = plain(text)
+            for at in range(len(words) - SEED_WORDS + 1):
+                if words[at : at + SEED_WORDS] == seed:
+                    assert (document, part, first, at) in covered
 
 
 def test_more_hits_than_were_made_room_for_are_all_returned() -> None:
-    index = build_index([item("ba " * 13)])
-    hits = find_hits(Texts.of(["x", "ba " * 20_012]), index)
-    assert len(hits.gram) == 20_000
-    assert hits.document.tolist() == [1] * 20_000
-    assert hits.start.tolist() == list(range(0, 60_000, 3))
+    words = " ".join(f"w{number}" for number in range(6))
+    index = build_index([item(words, name=f"f:{n}") for n in range(30)])
+    hits = find_hits(Texts.of(["x", f"{words} and " * 2_000]), index)
+    assert len(hits.at) == 30 * 2_000
+    assert set(hits.n_words.tolist()) == {6}
 
 
 def test_an_index_is_the_same_for_the_same_items_and_survives_pickling() -> None:
     items = [item(QUESTION, "a b c", name=f"f:{i}") for i in range(3)]
     first, second = pickle.loads(pickle.dumps(build_index(items))), build_index(items)
-    for name in ("hashes", "gram_texts", "gram_offsets", "directory", "prefixes", "lengths", "text_item"):
+    for name in ("words", "bits", "seeds", "directory", "filter", "part_words", "part_bits", "part_seeded"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
     assert first.nbytes == second.nbytes
 
@@ -262,39 +316,44 @@ def test_an_index_is_the_same_for_the_same_items_and_survives_pickling() -> None
 
 
 def test_a_document_counts_a_gram_once() -> None:
-    index = build_index([item("one two three four five six seven eight")])
+    index = build_index([item("one lepton three photons five quarks seven bosons")])
     texts = Texts.of(
-        ["one two three four five six seven eight. " * 3, "no", "One two three four five six seven, eight!"]
+        [
+            "one lepton three photons five quarks seven bosons. " * 3,
+            "no",
+            "One lepton, three photons; five quarks, seven bosons!",
+        ]
     )
-    assert document_frequency(find_hits(texts, index), index).tolist() == [2]
+    assert document_frequency(find_hits(texts, index), index).tolist() == [2] + [0] * 7
 
 
 def test_an_item_of_common_phrases_only_is_suspect_and_one_too_short_to_look_for_unmatchable() -> None:
-    common = "which of the following is most likely to be true"
+    common = "which of the following animals is most likely to survive in a desert with little water"
     items = [
         item(common, name="f:1"),
-        item(common, "the second of them because it is much larger", name="f:2"),
+        item(f"{common} and hardly any plants but thorny bushes and dry grasses", name="f:2"),
         item("who won?", "Paris", name="f:3"),
     ]
     index = build_index(items)
     texts = Texts.of([f"They ask {common} ({i})" for i in range(3)])
     hits = find_hits(texts, index)
     suppressed = document_frequency(hits, index) > 2
-    assert [(row["item"], row["grams"], row["suppressed"], row["status"]) for row in
-            item_statuses(index, suppressed).to_pylist()] == [
-        ("f:1", 1, 1, "suspect"), ("f:2", 7 + 1, 1, "matchable"), ("f:3", 0, 0, "unmatchable"),
+    assert [tuple(row.values())[1:] for row in item_statuses(index, suppressed, METHODS["default"]).to_pylist()] == [
+        ("f:1", 16, 16, "suspect"), ("f:2", 26, 16, "matchable"), ("f:3", 2, 0, "unmatchable"),
     ]  # fmt: skip
     result = decontaminate(texts, hits, index, suppressed, ContaminationSettings())
     assert result.reason.to_pylist() == [None] * 3
     assert result.spans.to_pylist() == [None] * 3
     assert result.text.equals(texts.column)
+    assert len(decontaminate(texts, hits, index, none_of(index), ContaminationSettings()).reason.drop_null()) == 3
 
 
-def test_an_index_without_a_gram_finds_nothing() -> None:
+def test_an_index_without_a_seed_finds_nothing() -> None:
     index = build_index([item("who won?")])
     hits = find_hits(Texts.of([CLEAN, ""]), index)
-    assert (index.n_grams, len(hits.gram), len(document_frequency(hits, index))) == (0, 0, 0)
+    assert (len(index.seeds), len(hits.at), document_frequency(hits, index).tolist()) == (0, 0, [0, 0])
     assert build_index([]).n_grams == 0
+    assert rows([CLEAN]) == []
 
 
 # --- what becomes of a document ---------------------------------------------------------------------------------------
@@ -302,7 +361,16 @@ def test_an_index_without_a_gram_finds_nothing() -> None:
 
 def test_drop_gives_the_reason_and_tag_only_the_spans() -> None:
     texts = [CLEAN, f"é {QUESTION}", CLEAN]
-    span = {"start": 3, "end": 3 + len(QUESTION.encode()) - 1, "set": "robes", "item": "f:1", "score": 1.0}
+    span = {
+        "start": 3,
+        "end": 3 + len(QUESTION.encode()) - 1,
+        "set": "robes",
+        "item": "f:1",
+        "score": 1.0,
+        "question": 1.0,
+        "answer": None,
+        "passage": None,
+    }
     for action, reason in (("drop", "contaminated"), ("tag", None)):
         result = clean(texts, item(QUESTION), action=action)
         assert result.text.to_pylist() == texts
@@ -396,12 +464,11 @@ def test_the_library_call_gives_a_row_for_every_span(tmp_path: Path) -> None:
     path.write_text(json.dumps({"question": QUESTION, "answer": "3"}) + "\n")
     texts = [CLEAN, f"é {QUESTION}", QUESTION.upper()]
     end = len(QUESTION.encode()) - 1
+    coverage = {"set": "gsm8k", "item": "gsm8k.jsonl:1", "score": 1.0, "question": 1.0, "answer": 0.0, "passage": None}
     assert contamination(texts, str(path)).to_pylist() == [
-        {"document": 1, "start": 3, "end": 3 + end, "set": "gsm8k", "item": "gsm8k.jsonl:1", "score": 1.0,
-         "matched": QUESTION[:-1]},
-        {"document": 2, "start": 0, "end": end, "set": "gsm8k", "item": "gsm8k.jsonl:1", "score": 1.0,
-         "matched": QUESTION.upper()[:-1]},
-    ]  # fmt: skip
+        {"document": 1, "start": 3, "end": 3 + end, **coverage, "matched": QUESTION[:-1]},
+        {"document": 2, "start": 0, "end": end, **coverage, "matched": QUESTION.upper()[:-1]},
+    ]
     assert contamination(texts, [str(path)], max_document_frequency=1).num_rows == 0
     assert contamination([], [str(path)]).schema == contamination(texts, [str(path)]).schema
 
@@ -409,15 +476,14 @@ def test_the_library_call_gives_a_row_for_every_span(tmp_path: Path) -> None:
 def test_items_of_all_published_sets_are_found_in_clean_text_after_harmless_changes(shared_data: Path) -> None:
     items = read_evaluation_sets([str(shared_data / "evals")]).items
     index = build_index(items)
-    questions = [(one.question or one.passage)[0] for one in items]
-    n_words = text_digests(Texts.of(questions))[1]
-    planted = sorted(random.Random(1).sample(np.flatnonzero(n_words >= index.min_item_words).tolist(), 2000))
+    status = item_statuses(index, none_of(index), METHODS["default"])["status"].to_numpy(zero_copy_only=False)
+    planted = sorted(random.Random(1).sample(np.flatnonzero(status == "matchable").tolist(), 2000))
     texts = []
     for row in planted:
-        changed = "".join(c.swapcase() if c.isascii() else c for c in questions[row]).replace("'", "’").split()
+        whole = "\n".join([*items[row].passage, *items[row].question, *items[row].answer])
+        changed = "".join(c.swapcase() if c.isascii() else c for c in whole).replace("'", "’").split()
         rewrapped = [" ".join(changed[at : at + 8]) for at in range(0, len(changed), 8)]
         texts.append(CLEAN * 3 + "\n".join(rewrapped))
-    spans = item_spans(find_hits(Texts.of(texts), index), index, none_of(index))
-    whole = {(row["document"], row["set"], row["item"]) for row in spans.to_pylist() if row["score"] == 1.0}
-    missed = [items[row] for at, row in enumerate(planted) if (at, items[row].set, items[row].item) not in whole]
-    assert missed == []
+    spans = find_spans(find_hits(Texts.of(texts), index), index, none_of(index), METHODS["default"])
+    found = {(row["document"], row["set"], row["item"]) for row in spans.to_pylist()}
+    assert [items[row] for at, row in enumerate(planted) if (at, items[row].set, items[row].item) not in found] == []
