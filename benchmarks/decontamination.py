@@ -1,4 +1,4 @@
-"""Claim: looking for every item of every evaluation set at once is no slower than the text rules are together.
+"""Claim: looking for every item of every evaluation set at once runs at 100 MB/s a core or more.
 
 The probe alone, then with what `decontaminate` does after it (document frequencies, spans, verdicts; action `drop`), over English
 texts against all sets of the folder. Index size and build time are facts, measured once. No peer: we know of
@@ -24,6 +24,13 @@ from dedup.evaluation_sets import read_evaluation_sets
 
 MAX_DOCUMENT_FREQUENCY = 10
 SETTINGS = ContaminationSettings(max_document_frequency=MAX_DOCUMENT_FREQUENCY)
+READ_BY_EYE = (
+    "Flags of the default on the 2,843 pages (the 1,824 texts of trafilatura, the gold texts and all visible text of every "
+    "page; 76 MB), read by eye: none. Near misses: `Why is the sky blue` (vercel.com; MMLU; a common question, false) and "
+    "`how to start a blog` (theminimalists.com; PIQA; a common phrase, false) are worth less than 60 bits; `Which one of the "
+    "following words is the odd one out` (angelfire.com; MMLU; a template, false) is not exact. gpt3 flags one page "
+    "(army.mil, pd-c-01.htm) for four items of MMLU, which quote it (a quotation)."
+)
 
 
 def judge(texts: Texts, index: EvaluationIndex) -> Decontaminated:
@@ -60,9 +67,10 @@ def run(data: Path, seconds: float, peers: Peers) -> Findings:
             "contaminated": len(english) - judge(texts, index).reason.null_count,
         },
     )
-    findings.claim_speed("decontamination probe", "probe", 180)
+    findings.claim_speed("decontamination probe", "probe", 100)
     findings.notes = (
         f"The probe takes the time of {distance(findings.speeds, 'probe'):.0f} passes over the bytes. Splitting into words and "
-        "hashing them is most of it, as for MinHash; then there is one look-up a word in a table that is larger than the caches."
+        "hashing them is most of it, as for MinHash; then there is one look-up a word in a table that is larger than the caches. "
+        + READ_BY_EYE
     )
     return findings
