@@ -74,9 +74,7 @@ def watch(arguments: list[str], out: Path) -> dict[str, StepTook]:
     """
     command = [str(Path(sys.executable).with_name("refine")), *arguments]
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
-    assert process.stderr is not None
-    memory, steps, said = _Memory(process.pid), {"start": StepTook()}, ""
+    steps, said = {"start": StepTook()}, ""
     name, began, cpu, disk = "start", time.perf_counter(), children_cpu_seconds(), 0.0
 
     def ends(step: str) -> tuple[float, float, float]:
@@ -84,12 +82,16 @@ def watch(arguments: list[str], out: Path) -> dict[str, StepTook]:
         steps[step].add(StepTook(now - began, cpu_now - cpu, memory.take(), disk_now - disk))
         return now, cpu_now, disk_now
 
-    for said in process.stderr:
-        if " to make" in said:
-            began, cpu, disk = ends(name)
-            name = said.split(" to make")[0].rsplit(":", 1)[0].removeprefix("dedup: ")
-            steps.setdefault(name, StepTook())
-    process.wait()
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stderr is not None
+        memory = _Memory(process.pid)
+        for said in process.stderr:
+            if " to make" in said:
+                began, cpu, disk = ends(name)
+                name = said.split(" to make")[0].rsplit(":", 1)[0].removeprefix("dedup: ")
+                steps.setdefault(name, StepTook())
     memory.join()
     ends(name)
     if process.returncode:

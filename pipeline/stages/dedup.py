@@ -184,10 +184,11 @@ def write_clusters(plan: Plan, item: int, files: dict[str, Path]) -> Made:
 
 
 def _verdicts(plan: Plan, numbering: Numbering, survivors: Survivors) -> Iterator[pa.Table]:
-    """What the ledger says of this run's documents, shard by shard: in memory are a few numbers and the ids of the kept."""
+    """What the ledger says of this run's documents, shard by shard: in memory are numbers, and ids of those with duplicates."""
     gone = survivors.removed_by >= 0
     gone[: numbering.n_earlier] = False
-    ids, n_ids = numbering.ids(survivors.kept[gone]), 0
+    named, is_named = np.unique(survivors.kept[gone], return_inverse=True)
+    ids, n_before = numbering.ids(named), 0
     size = np.bincount(survivors.kept, minlength=len(numbering))
     smallest = np.full(len(numbering), len(numbering))
     np.minimum.at(smallest, survivors.kept, np.arange(len(numbering)))
@@ -199,14 +200,14 @@ def _verdicts(plan: Plan, numbering: Numbering, survivors: Survivors) -> Iterato
             {
                 "reason": pa.array(REASONS).take(pa.array(survivors.removed_by[here], mask=~gone[here])),
                 "duplicate_of": pa.array(numbering.keys(kept), pa.int64(), mask=~gone[here]),
-                "duplicate_of_id": _scatter(ids.slice(n_ids, n_gone), gone[here]),
+                "duplicate_of_id": _scatter(ids.take(pa.array(is_named[n_before : n_before + n_gone])), gone[here]),
                 "cluster_id": pa.array(numbering.keys(smallest[kept]), pa.int64(), mask=size[kept] == 1),
                 "cluster_size": size[kept],
                 **_likeness(plan, numbering, closest, here, survivors.removed_by[here] == 2),
             },
             schema=_CLUSTERS,
         )
-        n_ids += n_gone
+        n_before += n_gone
 
 
 def _matched(plan: Plan) -> Iterator[tuple[Pairs, NDArray[np.float32] | None]]:
