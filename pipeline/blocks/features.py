@@ -1,0 +1,345 @@
+"""What a model sees of each block: a float32 matrix, a row a feature, a column a block.
+
+Nothing in it knows a language: characters are classed by Unicode, words are runs of letters and digits (a character each in
+scripts without spaces), and in place of stop words there are two measures that function words move in any script: the share of
+words of at most SHORT_WORD characters, and the share of words that are frequent on this very page.
+
+White space counts as no character. Shares of nothing are 0.
+"""
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from corpus.hashing import combine
+from corpus.kernels import BYTES, helper, kernel
+from corpus.sentences import ends_sentence
+from corpus.unicode import (
+    ALONE,
+    DIGIT,
+    LETTER,
+    MARK,
+    N_CODE_POINTS,
+    PUNCTUATION,
+    SPACE,
+    SYMBOL,
+    UPPER,
+    decode,
+    fold,
+    kind,
+    sequence_length,
+)
+from pipeline.blocks.keywords import GROUPS as KEYWORD_GROUPS
+from pipeline.blocks.page import (
+    ANCESTORS,
+    CELL,
+    CONTAINER_OF,
+    DEPTH,
+    END,
+    ITEM,
+    KEYWORDS,
+    LINK_CHARACTERS,
+    LINKS,
+    NEAREST,
+    PARENT,
+    ROW,
+    START,
+    TAG,
+    Blocks,
+)
+from pipeline.blocks.tags import ANCESTORS as ANCESTOR_NAMES
+from pipeline.blocks.tags import HEADINGS, NUMBERS
+
+SHORT_WORD = 3  # characters
+LONG_BLOCK = 80  # characters; with few links it is what main text is mostly made of
+MAX_LINK_SHARE = 1 / 3  # of a long block
+FREQUENT = 0.005  # of the words of the page
+
+_OWN = [
+    "characters", "words", "link_share", "links", "tag", "depth", "short_word_share", "punctuation_share", "upper_share",
+    "digit_share", "symbol_share", "word_characters", "frequent_word_share", "sentence_ends", "ends_sentence", "breaks",
+    "position", "text_before", "title_words_found", "share_of_words_in_title", "since_heading", "headings_before", "in_row",
+    "in_cell", "in_item",
+]  # fmt: skip
+_OF_CONTAINER = ["characters", "link_share", "page_share", "long_share", "blocks"]
+_NEAREST_CONTAINERS = 3
+_OF_NEIGHBOUR = ["characters", "words", "link_share", "tag", "short_word_share", "punctuation_share"]
+_NEIGHBOURS = (-2, -1, 1, 2)
+_MEANS = ["words", "link_share", "short_word_share"]
+_WINDOWS = (7, 25)  # blocks, this one in the middle
+_PAGE = ["blocks", "characters", "long_blocks", "words", "link_share", "longest"]
+
+FEATURES = [
+    *_OWN,
+    *(f"keyword_{group}" for group in KEYWORD_GROUPS),
+    *(f"nearest_keyword_{group}" for group in KEYWORD_GROUPS),
+    *(f"inside_{name}" for name in ANCESTOR_NAMES),
+    *(f"container_{i + 1}_{name}" for i in range(_NEAREST_CONTAINERS) for name in _OF_CONTAINER),
+    *(f"{name}_at_{offset:+d}" for offset in _NEIGHBOURS for name in _OF_NEIGHBOUR),
+    *(f"{name}_mean_of_{window}" for window in _WINDOWS for name in _MEANS),
+    *(f"page_{name}" for name in _PAGE),
+]
+N_FEATURES = len(FEATURES)
+_INDEX = {name: i for i, name in enumerate(FEATURES)}
+
+(
+    _CHARACTERS, _WORDS, _LINK_SHARE, _N_LINKS, _TAG, _DEPTH, _SHORT, _PUNCTUATION, _UPPER, _DIGITS, _SYMBOLS, _WORD_CHARACTERS,
+    _FREQUENT, _SENTENCE_ENDS, _ENDS_SENTENCE, _BREAKS, _POSITION, _TEXT_BEFORE, _TITLE_FOUND, _IN_TITLE, _SINCE_HEADING,
+    _HEADINGS_BEFORE, _IN_ROW, _IN_CELL, _IN_ITEM,
+) = range(len(_OWN))  # fmt: skip
+_FIRST_KEYWORD, _FIRST_NEAREST = (_INDEX[prefix + next(iter(KEYWORD_GROUPS))] for prefix in ("keyword_", "nearest_keyword_"))
+_FIRST_ANCESTOR = _INDEX[f"inside_{ANCESTOR_NAMES[0]}"]
+_FIRST_CONTAINER = _INDEX["container_1_characters"]
+_FIRST_NEIGHBOUR = _FIRST_CONTAINER + _NEAREST_CONTAINERS * len(_OF_CONTAINER)
+_FIRST_MEAN = _FIRST_NEIGHBOUR + len(_NEIGHBOURS) * len(_OF_NEIGHBOUR)
+_FIRST_PAGE = _INDEX["page_blocks"]
+_NEIGHBOUR_ROWS = np.array([_INDEX[name] for name in _OF_NEIGHBOUR])
+_NEIGHBOUR_OFFSETS = np.array(_NEIGHBOURS)
+_MEAN_ROWS = np.array([_INDEX[name] for name in _MEANS])
+_MEAN_WINDOWS = np.array(_WINDOWS)
+_N_KEYWORDS, _N_ANCESTORS, _N_OF_CONTAINER = len(KEYWORD_GROUPS), len(ANCESTOR_NAMES), len(_OF_CONTAINER)
+_FIRST_HEADING, _LAST_HEADING = NUMBERS[HEADINGS[0]], NUMBERS[HEADINGS[-1]]
+
+# Sums over the blocks inside a container, whatever their depth.
+_SUM_CHARACTERS, _SUM_LINKS, _SUM_LONG, _SUM_BLOCKS, _N_SUMS = range(5)
+
+_TABLE_BITS = 12  # of the tables of the page's and the title's words; words that share a slot count as one
+_SLOT = np.uint64(64 - _TABLE_BITS)
+_IN_WORD = LETTER | DIGIT | MARK
+_FLOATS = types.float32[:, ::1]
+_UINT64S = types.uint64[::1]
+
+
+@helper
+def _share(part, whole):
+    return np.float32(part) / np.float32(whole) if whole else np.float32(0)
+
+
+@helper
+def _measure_text(text, start, end, values, i, words, n_words):
+    """Counts of the characters and words of text[start:end] as column `i` of `values`; appends the words' hashes to `words`.
+
+    Returns how many words there are then.
+    """
+    first = n_words
+    n, upper, digits, punctuation, symbols, short, breaks, sentence_ends = 0, 0, 0, 0, 0, 0, 0, 0
+    is_ended = False  # by a mark that ends a sentence, closing quotes and brackets aside
+    word = np.uint64(0)
+    word_length = 0
+    at = start
+    while True:
+        bits = SPACE
+        code_point = 10
+        is_last = at >= end
+        if not is_last:
+            length = sequence_length(text[at])
+            code_point = min(decode(text, at, length), N_CODE_POINTS - 1)
+            bits = kind(code_point)
+            at += length
+        if word_length and (bits & _IN_WORD == 0 or bits & ALONE):
+            words[n_words] = word
+            n_words += 1
+            short += word_length <= SHORT_WORD
+            word_length = 0
+        if is_last:
+            break
+        if bits & SPACE:
+            breaks += code_point == 10
+            continue
+        n += 1
+        if bits & ALONE:
+            words[n_words] = combine(np.uint64(0), np.uint64(code_point))
+            n_words += 1
+            is_ended = False
+        elif bits & _IN_WORD:
+            lower = code_point | 32 if code_point < 128 else fold(code_point, 0)
+            word = combine(word if word_length else np.uint64(0), np.uint64(lower))
+            word_length += 1
+            upper += bits & UPPER != 0
+            digits += bits & DIGIT != 0
+            is_ended = False
+        elif bits & PUNCTUATION:
+            punctuation += 1
+            if ends_sentence(code_point):
+                sentence_ends += 1
+                is_ended = True
+        elif bits & SYMBOL:
+            symbols += 1
+            is_ended = False
+    values[_CHARACTERS, i] = n
+    values[_WORDS, i] = n_words - first
+    values[_SHORT, i] = _share(short, n_words - first)
+    values[_PUNCTUATION, i] = _share(punctuation, n)
+    values[_UPPER, i] = _share(upper, n)
+    values[_DIGITS, i] = _share(digits, n)
+    values[_SYMBOLS, i] = _share(symbols, n)
+    values[_WORD_CHARACTERS, i] = _share(n - punctuation - symbols, n_words - first)
+    values[_SENTENCE_ENDS, i] = sentence_ends
+    values[_ENDS_SENTENCE, i] = is_ended
+    values[_BREAKS, i] = breaks
+    return n_words
+
+
+@helper
+def _compare_words(values, first_words, words, title, counts):
+    """Title words and frequent words of each block. `title`: a table of the title's words, with the block that had each last."""
+    n_title = 0
+    for word in words[: first_words[0]]:
+        slot = word >> _SLOT
+        n_title += title[slot] == 0
+        title[slot] = 1
+    n_words = first_words[-1] - first_words[0]
+    for word in words[first_words[0] : first_words[-1]]:
+        counts[word >> _SLOT] += 1
+    enough = max(np.float32(FREQUENT) * n_words, np.float32(2))
+    for i in range(len(first_words) - 1):
+        found, in_title, frequent = 0, 0, 0
+        for word in words[first_words[i] : first_words[i + 1]]:
+            slot = word >> _SLOT
+            frequent += counts[slot] > enough
+            if title[slot]:
+                in_title += 1
+                found += title[slot] != i + 2
+                title[slot] = i + 2
+        n = first_words[i + 1] - first_words[i]
+        values[_FREQUENT, i] = _share(frequent, n)
+        values[_TITLE_FOUND, i] = _share(found, n_title)
+        values[_IN_TITLE, i] = _share(in_title, n)
+
+
+@helper
+def _place(values, rows, sums):
+    """What the tokenizer knows of each block, and sums over containers' own blocks; returns the page's totals."""
+    n_blocks = len(rows)
+    total, links, longest = 0, 0, 0
+    n_long, n_words = 0, 0
+    heading, n_headings = 0, 0
+    for i in range(n_blocks):
+        row = rows[i]
+        n = np.int64(values[_CHARACTERS, i])
+        is_long = n > LONG_BLOCK and row[LINK_CHARACTERS] < np.float32(MAX_LINK_SHARE) * n
+        if _FIRST_HEADING <= row[TAG] <= _LAST_HEADING:
+            heading = i
+            n_headings += 1
+        values[_LINK_SHARE, i] = _share(row[LINK_CHARACTERS], n)
+        values[_N_LINKS, i] = row[LINKS]
+        values[_TAG, i] = row[TAG]
+        values[_DEPTH, i] = row[DEPTH]
+        values[_POSITION, i] = _share(i, n_blocks)
+        values[_TEXT_BEFORE, i] = total
+        values[_SINCE_HEADING, i] = i - heading
+        values[_HEADINGS_BEFORE, i] = n_headings
+        values[_IN_ROW, i] = row[ROW] > 0
+        values[_IN_CELL, i] = row[CELL] > 0
+        values[_IN_ITEM, i] = row[ITEM] > 0
+        container = row[CONTAINER_OF]
+        sums[container, _SUM_CHARACTERS] += n
+        sums[container, _SUM_LINKS] += row[LINK_CHARACTERS]
+        sums[container, _SUM_LONG] += is_long
+        sums[container, _SUM_BLOCKS] += 1
+        total += n
+        links += row[LINK_CHARACTERS]
+        longest = max(longest, n)
+        n_long += is_long
+        n_words += np.int64(values[_WORDS, i])
+    for i in range(n_blocks):
+        values[_TEXT_BEFORE, i] = _share(values[_TEXT_BEFORE, i], total)
+        values[_FIRST_PAGE, i] = n_blocks
+        values[_FIRST_PAGE + 1, i] = total
+        values[_FIRST_PAGE + 2, i] = n_long
+        values[_FIRST_PAGE + 3, i] = n_words
+        values[_FIRST_PAGE + 4, i] = _share(links, total)
+        values[_FIRST_PAGE + 5, i] = longest
+    return total, n_long
+
+
+@helper
+def _spread_bits(values, rows):
+    for i in range(len(rows)):
+        for bit in range(_N_KEYWORDS):
+            values[_FIRST_KEYWORD + bit, i] = rows[i, KEYWORDS] >> bit & 1
+            values[_FIRST_NEAREST + bit, i] = rows[i, NEAREST] >> bit & 1
+        for bit in range(_N_ANCESTORS):
+            values[_FIRST_ANCESTOR + bit, i] = rows[i, ANCESTORS] >> bit & 1
+
+
+@helper
+def _containers(values, rows, containers, sums, total, n_long):
+    """The nearest containers of each block; where there are fewer, zeros."""
+    for container in range(len(containers) - 1, 0, -1):  # children come after their parents
+        for column in range(_N_SUMS):
+            sums[containers[container, PARENT], column] += sums[container, column]
+    for i in range(len(rows)):
+        container = rows[i, CONTAINER_OF]
+        for near in range(_NEAREST_CONTAINERS):
+            row = _FIRST_CONTAINER + near * _N_OF_CONTAINER
+            if container < 0:
+                values[row : row + _N_OF_CONTAINER, i] = 0
+                continue
+            values[row, i] = sums[container, _SUM_CHARACTERS]
+            values[row + 1, i] = _share(sums[container, _SUM_LINKS], sums[container, _SUM_CHARACTERS])
+            values[row + 2, i] = _share(sums[container, _SUM_CHARACTERS], total)
+            values[row + 3, i] = _share(sums[container, _SUM_LONG], n_long)
+            values[row + 4, i] = sums[container, _SUM_BLOCKS]
+            container = containers[container, PARENT]
+
+
+@helper
+def _neighbours(values, n_blocks):
+    """Neighbours' features, 0 beyond the page's ends; means over windows, of what of them is on the page."""
+    row = _FIRST_NEIGHBOUR
+    for offset in _NEIGHBOUR_OFFSETS:
+        for source in _NEIGHBOUR_ROWS:
+            for i in range(n_blocks):
+                other = i + offset
+                values[row, i] = values[source, other] if 0 <= other < n_blocks else np.float32(0)
+            row += 1
+    for window in _MEAN_WINDOWS:
+        half = window // 2
+        for source in _MEAN_ROWS:
+            total = np.float64(0)
+            n = 0
+            for i in range(n_blocks + half):
+                if i < n_blocks:
+                    total += values[source, i]
+                    n += 1
+                if i >= window:
+                    total -= values[source, i - window]
+                    n -= 1
+                if i >= half:
+                    values[row, i - half] = total / n
+            row += 1
+
+
+@kernel(
+    types.void(
+        BYTES, types.int32[:, ::1], types.int32[:, ::1], types.UniTuple(types.int64, 2), _FLOATS, _UINT64S,
+        types.int64[::1], types.int32[::1], types.int32[::1], types.int64[:, ::1],
+    )
+)  # fmt: skip
+def _measure(text, rows, containers, title, values, words, first_words, title_table, counts, sums):
+    n_blocks = len(rows)
+    n_words = _measure_text(text, title[0], title[1], values, 0, words, 0)  # column 0 is written again
+    for i in range(n_blocks):
+        first_words[i] = n_words
+        n_words = _measure_text(text, rows[i, START], rows[i, END], values, i, words, n_words)
+    first_words[n_blocks] = n_words
+    _compare_words(values, first_words, words, title_table, counts)
+    total, n_long = _place(values, rows, sums)
+    _spread_bits(values, rows)
+    _containers(values, rows, containers, sums, total, n_long)
+    _neighbours(values, n_blocks)
+
+
+def features_of(page: Blocks) -> NDArray[np.float32]:
+    """float32[N_FEATURES, n blocks], rows named by FEATURES."""
+    n_blocks = len(page.rows)
+    values = np.empty((N_FEATURES, n_blocks), np.float32)
+    if n_blocks:
+        table = 1 << _TABLE_BITS
+        _measure(
+            page.text, page.rows, page.containers, page.title, values, np.empty(len(page.text) + 1, np.uint64),
+            np.empty(n_blocks + 1, np.int64), np.zeros(table, np.int32), np.zeros(table, np.int32),
+            np.zeros((len(page.containers), _N_SUMS), np.int64),
+        )  # fmt: skip
+    return values

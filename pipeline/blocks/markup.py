@@ -1,0 +1,173 @@
+"""Where a piece of markup ends, and what it says: comments, raw text, attributes.
+
+Source: the HTML Living Standard, §13.2.5 (tokenization). Where a browser waits for more and the page has ended, so has the piece.
+Every function goes over its bytes once and returns where to go on, at most `end`.
+"""
+
+import numpy as np
+
+from corpus.hashing import load_bytes
+from corpus.kernels import helper
+from corpus.simd import finder
+from pipeline.blocks.keywords import HIDDEN, keywords_in
+from pipeline.blocks.tags import tag_number
+
+_LESS, _GREATER, _SLASH, _EQUALS, _DASH, _BANG = (np.uint8(ord(character)) for character in "<>/=-!")
+_DOUBLE_QUOTE, _SINGLE_QUOTE = np.uint8(34), np.uint8(39)
+
+find_less = finder(((60, 60),))
+find_greater = finder(((62, 62),))
+_find_double_quote = finder(((34, 34),))
+_find_single_quote = finder(((39, 39),))
+_BLANKS = ((9, 10), (12, 13), (32, 32))
+_find_blank_or_greater = finder((*_BLANKS, (62, 62)))
+find_name_end = finder((*_BLANKS, (47, 47), (62, 62)))
+_find_attribute_name_end = finder((*_BLANKS, (47, 47), (61, 62)))
+
+_LOWER = np.uint64(0x2020202020202020)
+
+
+def _word(name: str) -> np.uint64:
+    """As `_name_word` reads it."""
+    word = name.encode()[:8]
+    return np.uint64(int.from_bytes(word, "little") | int(_LOWER))
+
+
+_CLASS, _ID, _ROLE, _STYLE, _HIDDEN, _ARIA_HIDDEN, _HREF = map(
+    _word, ("class", "id", "role", "style", "hidden", "aria-hidden", "href")
+)
+_TRUE, _NONE, _DISPLAY = _word("true"), _word("none"), _word("display")
+_N_ARIA_HIDDEN = len("aria-hidden")
+
+# What attributes say of an element besides keywords; above their bits.
+SELF_CLOSING, HAS_HREF = 1 << 30, 1 << 29
+
+
+@helper
+def _is_blank(byte):
+    return byte == 32 or byte == 9 or byte == 10 or byte == 12 or byte == 13
+
+
+@helper
+def _skip_blanks(data, at, end):
+    while at < end and _is_blank(data[at]):
+        at += 1
+    return at
+
+
+@helper
+def skip_declaration(data, at, end):
+    """Past the comment, doctype, CDATA section or processing instruction that begins with the "<" at `at`.
+
+    Outside drawings a CDATA section is a comment that ends at the first ">", to browsers too.
+    """
+    inside = at + 4
+    if not (inside <= end and data[at + 1] == _BANG and data[at + 2] == _DASH and data[at + 3] == _DASH):
+        return min(find_greater(data, min(at + 2, end), end) + 1, end)
+    stop = find_greater(data, inside, end)
+    while stop < end:
+        # "-->" and "--!>"; "<!-->" and "<!--->" are comments, too
+        if data[stop - 1] == _DASH and data[stop - 2] == _DASH:
+            return stop + 1
+        if data[stop - 1] == _BANG and stop - 3 >= inside and data[stop - 2] == _DASH and data[stop - 3] == _DASH:
+            return stop + 1
+        stop = find_greater(data, stop + 1, end)
+    return end
+
+
+@helper
+def find_end_tag(data, at, end, tag):
+    """Where the end tag is ("<") that ends the raw text at `at` of this element; `end` if nothing ends it."""
+    at = find_less(data, at, end)
+    while at < end:
+        if at + 1 < end and data[at + 1] == _SLASH:
+            stop = find_name_end(data, at + 2, end)
+            if stop < end and tag_number(data, at + 2, stop) == tag:
+                return at
+        at = find_less(data, at + 1, end)
+    return end
+
+
+@helper
+def _hides(data, start, end):
+    """Whether a style says `display: none`. Each "none" looks back over the blanks before it: linear."""
+    for at in range(start + 8, end - 3):
+        if data[at] | 0x20 == 110 and load_bytes(data, at, 4) | _LOWER == _NONE:
+            before = at - 1
+            while before > start and _is_blank(data[before]):
+                before -= 1
+            if data[before] == 58:  # :
+                before -= 1
+                while before > start and _is_blank(data[before]):
+                    before -= 1
+                if before - 6 >= start and load_bytes(data, before - 6, 7) | _LOWER == _DISPLAY:
+                    return True
+    return False
+
+
+@helper
+def read_attributes(data, at, end, is_wanted):
+    """(where the tag ends, what its attributes say); `at` is behind the tag's name. (end, 0) if the page ends before the tag.
+
+    Says keywords, HIDDEN and HAS_HREF if `is_wanted`, SELF_CLOSING always. Of two attributes of one name the first counts.
+    """
+    says = 0
+    seen = 0
+    while True:
+        is_slash = False
+        while at < end and (_is_blank(data[at]) or data[at] == _SLASH):
+            is_slash = data[at] == _SLASH
+            at += 1
+        if at >= end:
+            return end, 0
+        if data[at] == _GREATER:
+            return at + 1, says | (SELF_CLOSING if is_slash else 0)
+        name = at
+        at = _find_attribute_name_end(data, at + 1, end)  # an "=" that comes first belongs to the name
+        name_end = at
+        at = _skip_blanks(data, at, end)
+        value, value_end = at, at
+        if at < end and data[at] == _EQUALS:
+            value = _skip_blanks(data, at + 1, end)
+            if value >= end:
+                return end, 0
+            if data[value] == _DOUBLE_QUOTE:
+                value += 1
+                value_end = _find_double_quote(data, value, end)
+                at = value_end + 1
+            elif data[value] == _SINGLE_QUOTE:
+                value += 1
+                value_end = _find_single_quote(data, value, end)
+                at = value_end + 1
+            else:
+                value_end = _find_blank_or_greater(data, value, end)
+                at = value_end
+            if value_end >= end:
+                return end, 0
+        if not is_wanted:
+            continue
+        n = name_end - name
+        word = load_bytes(data, name, min(n, 8)) | _LOWER
+        bit = 0
+        if word == _CLASS and n == 5:
+            bit = 1
+        elif word == _ID and n == 2:
+            bit = 2
+        elif word == _ROLE and n == 4:
+            bit = 4
+        elif word == _STYLE and n == 5:
+            bit = 8
+        elif word == _HIDDEN and n == 6:
+            says |= HIDDEN
+        elif word == _ARIA_HIDDEN and n == _N_ARIA_HIDDEN:
+            bit = 16
+        elif word == _HREF and n == 4:
+            says |= HAS_HREF
+        if bit & ~seen:
+            seen |= bit
+            if bit < 8:
+                says |= keywords_in(data, value, value_end)
+            elif bit == 8:
+                says |= HIDDEN if _hides(data, value, value_end) else 0
+            elif value_end - value == 4 and load_bytes(data, value, 4) | _LOWER == _TRUE:
+                says |= HIDDEN
