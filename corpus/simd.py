@@ -174,6 +174,31 @@ def finder(wanted: Ranges) -> Callable[..., Any]:
     return first
 
 
+@intrinsic
+def _equal_mask(typing_context: Any, data: Any, at: Any, byte: Any) -> Any:
+    """As a mask of `masks`, of the class that has this one byte (uint8), which need not be known before."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer, left = _address(context, builder, signature.args[0], args[0], args[1])
+        block = _load_block(builder, pointer, left)
+        undefined = ir.Constant(_VECTOR, ir.Undefined)
+        first_lane = builder.insert_element(undefined, args[2], ir.IntType(32)(0))
+        all_lanes = builder.shuffle_vector(first_lane, undefined, _FIRST_LANE)
+        return builder.bitcast(builder.icmp_unsigned("==", block, all_lanes), _WORD)
+
+    return types.uint64(data, types.int64, types.uint8), generate
+
+
+@helper
+def find_byte(data, start, end, byte):
+    """Where the first `byte` (uint8) is in data[start:end], else `end`."""
+    for at in range(start, end, BLOCK):
+        found = _equal_mask(data, at, byte)
+        if found:
+            return min(at + first_bit(found), end)
+    return end
+
+
 def last_finder(wanted: Ranges) -> Callable[..., Any]:
     """As `finder`, for the last byte of the class; start - 1 if there is none. `end` >= BLOCK."""
     find = masks(wanted)

@@ -111,11 +111,6 @@ _UINT64S = types.uint64[::1]
 
 
 @helper
-def _share(part, whole):
-    return np.float32(part) / np.float32(whole) if whole else np.float32(0)
-
-
-@helper
 def _measure_text(text, start, end, values, i, words, n_words):
     """Counts of the characters and words of text[start:end] as column `i` of `values`; appends the words' hashes to `words`.
 
@@ -168,12 +163,12 @@ def _measure_text(text, start, end, values, i, words, n_words):
             is_ended = False
     values[_CHARACTERS, i] = n
     values[_WORDS, i] = n_words - first
-    values[_SHORT, i] = _share(short, n_words - first)
-    values[_PUNCTUATION, i] = _share(punctuation, n)
-    values[_UPPER, i] = _share(upper, n)
-    values[_DIGITS, i] = _share(digits, n)
-    values[_SYMBOLS, i] = _share(symbols, n)
-    values[_WORD_CHARACTERS, i] = _share(n - punctuation - symbols, n_words - first)
+    values[_SHORT, i] = short / max(n_words - first, 1)
+    values[_PUNCTUATION, i] = punctuation / max(n, 1)
+    values[_UPPER, i] = upper / max(n, 1)
+    values[_DIGITS, i] = digits / max(n, 1)
+    values[_SYMBOLS, i] = symbols / max(n, 1)
+    values[_WORD_CHARACTERS, i] = (n - punctuation - symbols) / max(n_words - first, 1)
     values[_SENTENCE_ENDS, i] = sentence_ends
     values[_ENDS_SENTENCE, i] = is_ended
     values[_BREAKS, i] = breaks
@@ -202,9 +197,9 @@ def _compare_words(values, first_words, words, title, counts):
                 found += title[slot] != i + 2
                 title[slot] = i + 2
         n = first_words[i + 1] - first_words[i]
-        values[_FREQUENT, i] = _share(frequent, n)
-        values[_TITLE_FOUND, i] = _share(found, n_title)
-        values[_IN_TITLE, i] = _share(in_title, n)
+        values[_FREQUENT, i] = frequent / max(n, 1)
+        values[_TITLE_FOUND, i] = found / max(n_title, 1)
+        values[_IN_TITLE, i] = in_title / max(n, 1)
 
 
 @helper
@@ -221,11 +216,11 @@ def _place(values, rows, sums):
         if _FIRST_HEADING <= row[TAG] <= _LAST_HEADING:
             heading = i
             n_headings += 1
-        values[_LINK_SHARE, i] = _share(row[LINK_CHARACTERS], n)
+        values[_LINK_SHARE, i] = row[LINK_CHARACTERS] / max(n, 1)
         values[_N_LINKS, i] = row[LINKS]
         values[_TAG, i] = row[TAG]
         values[_DEPTH, i] = row[DEPTH]
-        values[_POSITION, i] = _share(i, n_blocks)
+        values[_POSITION, i] = i / n_blocks
         values[_TEXT_BEFORE, i] = total
         values[_SINCE_HEADING, i] = i - heading
         values[_HEADINGS_BEFORE, i] = n_headings
@@ -243,12 +238,12 @@ def _place(values, rows, sums):
         n_long += is_long
         n_words += np.int64(values[_WORDS, i])
     for i in range(n_blocks):
-        values[_TEXT_BEFORE, i] = _share(values[_TEXT_BEFORE, i], total)
+        values[_TEXT_BEFORE, i] = values[_TEXT_BEFORE, i] / max(total, 1)
         values[_FIRST_PAGE, i] = n_blocks
         values[_FIRST_PAGE + 1, i] = total
         values[_FIRST_PAGE + 2, i] = n_long
         values[_FIRST_PAGE + 3, i] = n_words
-        values[_FIRST_PAGE + 4, i] = _share(links, total)
+        values[_FIRST_PAGE + 4, i] = links / max(total, 1)
         values[_FIRST_PAGE + 5, i] = longest
     return total, n_long
 
@@ -277,9 +272,9 @@ def _containers(values, rows, containers, sums, total, n_long):
                 values[row : row + _N_OF_CONTAINER, i] = 0
                 continue
             values[row, i] = sums[container, _SUM_CHARACTERS]
-            values[row + 1, i] = _share(sums[container, _SUM_LINKS], sums[container, _SUM_CHARACTERS])
-            values[row + 2, i] = _share(sums[container, _SUM_CHARACTERS], total)
-            values[row + 3, i] = _share(sums[container, _SUM_LONG], n_long)
+            values[row + 1, i] = sums[container, _SUM_LINKS] / max(sums[container, _SUM_CHARACTERS], 1)
+            values[row + 2, i] = sums[container, _SUM_CHARACTERS] / max(total, 1)
+            values[row + 3, i] = sums[container, _SUM_LONG] / max(n_long, 1)
             values[row + 4, i] = sums[container, _SUM_BLOCKS]
             container = containers[container, PARENT]
 
@@ -319,10 +314,10 @@ def _neighbours(values, n_blocks):
 )  # fmt: skip
 def _measure(text, rows, containers, title, values, words, first_words, title_table, counts, sums):
     n_blocks = len(rows)
-    n_words = _measure_text(text, title[0], title[1], values, 0, words, 0)  # column 0 is written again
+    n_words = _measure_text(text, title[0], title[1], values, np.int64(0), words, np.int64(0))  # column 0 is written again
     for i in range(n_blocks):
         first_words[i] = n_words
-        n_words = _measure_text(text, rows[i, START], rows[i, END], values, i, words, n_words)
+        n_words = _measure_text(text, np.int64(rows[i, START]), np.int64(rows[i, END]), values, i, words, n_words)
     first_words[n_blocks] = n_words
     _compare_words(values, first_words, words, title_table, counts)
     total, n_long = _place(values, rows, sums)

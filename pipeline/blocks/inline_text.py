@@ -26,23 +26,19 @@ def is_space(byte):
 
 
 @helper
-def space_length(data, at, end):
-    """Bytes of the white-space character that begins at `at`; 0 if none does."""
-    lead = data[at]
+def _space_length(lead, second, third):
+    """Bytes of the white-space character that begins with these three bytes; 0 if none does."""
     if lead < 0x80:
         return 1 if is_space(lead) else 0
     if lead == 0xC2:
-        return 2 if at + 1 < end and (data[at + 1] == 0xA0 or data[at + 1] == 0x85) else 0
-    if at + 2 >= end or not 0xE1 <= lead <= 0xE3:
-        return 0
-    second, third = data[at + 1], data[at + 2]
+        return 2 if second == 0xA0 or second == 0x85 else 0
     if lead == 0xE2 and second == 0x80:
         return 3 if 0x80 <= third <= 0x8A or third == 0xA8 or third == 0xA9 or third == 0xAF else 0
     if lead == 0xE2:
         return 3 if second == 0x81 and third == 0x9F else 0
     if lead == 0xE3:
         return 3 if second == 0x80 and third == 0x80 else 0
-    return 3 if second == 0x9A and third == 0x80 else 0
+    return 3 if lead == 0xE1 and second == 0x9A and third == 0x80 else 0
 
 
 @helper
@@ -106,7 +102,7 @@ def read_text(data, at, end, is_pre, out, start, to):
             if after == at:
                 out[to] = byte
                 at, to = at + 1, to + 1
-            elif not is_pre and space_length(out, to, written):
+            elif not is_pre and _space_length(out[to], out[to + 1], out[to + 2]) == written - to:
                 at, to = after, _write_space(out, start, to)
             else:
                 at, to = after, written
@@ -118,7 +114,9 @@ def read_text(data, at, end, is_pre, out, start, to):
                 to += 1
             at += 1
         else:
-            width = space_length(data, at, end)
+            second = data[at + 1] if at + 1 < end else byte
+            third = data[at + 2] if at + 2 < end else byte
+            width = _space_length(byte, second, third)
             if width:
                 to = _write_space(out, start, to)
                 at = _skip_spaces(data, at + width, end)

@@ -8,21 +8,17 @@ import numpy as np
 
 from corpus.hashing import load_bytes
 from corpus.kernels import helper
-from corpus.simd import finder
+from corpus.simd import find_byte, finder
 from pipeline.blocks.keywords import HIDDEN, keywords_in
 from pipeline.blocks.tags import tag_number
 
-_LESS, _GREATER, _SLASH, _EQUALS, _DASH, _BANG = (np.uint8(ord(character)) for character in "<>/=-!")
+LESS, GREATER, _SLASH, _EQUALS, _DASH, _BANG = (np.uint8(ord(character)) for character in "<>/=-!")
 _DOUBLE_QUOTE, _SINGLE_QUOTE = np.uint8(34), np.uint8(39)
 
-find_less = finder(((60, 60),))
-find_greater = finder(((62, 62),))
-_find_double_quote = finder(((34, 34),))
-_find_single_quote = finder(((39, 39),))
 _BLANKS = ((9, 10), (12, 13), (32, 32))
 _find_blank_or_greater = finder((*_BLANKS, (62, 62)))
-find_name_end = finder((*_BLANKS, (47, 47), (62, 62)))
-_find_attribute_name_end = finder((*_BLANKS, (47, 47), (61, 62)))
+find_name_end = finder((*_BLANKS, (47, 47), (61, 62)))  # of an element or an attribute; "=" is in no element's name
+
 
 _LOWER = np.uint64(0x2020202020202020)
 
@@ -63,28 +59,28 @@ def skip_declaration(data, at, end):
     """
     inside = at + 4
     if not (inside <= end and data[at + 1] == _BANG and data[at + 2] == _DASH and data[at + 3] == _DASH):
-        return min(find_greater(data, min(at + 2, end), end) + 1, end)
-    stop = find_greater(data, inside, end)
+        return min(find_byte(data, min(at + 2, end), end, GREATER) + 1, end)
+    stop = find_byte(data, inside, end, GREATER)
     while stop < end:
         # "-->" and "--!>"; "<!-->" and "<!--->" are comments, too
         if data[stop - 1] == _DASH and data[stop - 2] == _DASH:
             return stop + 1
         if data[stop - 1] == _BANG and stop - 3 >= inside and data[stop - 2] == _DASH and data[stop - 3] == _DASH:
             return stop + 1
-        stop = find_greater(data, stop + 1, end)
+        stop = find_byte(data, stop + 1, end, GREATER)
     return end
 
 
 @helper
 def find_end_tag(data, at, end, tag):
     """Where the end tag is ("<") that ends the raw text at `at` of this element; `end` if nothing ends it."""
-    at = find_less(data, at, end)
+    at = find_byte(data, at, end, LESS)
     while at < end:
         if at + 1 < end and data[at + 1] == _SLASH:
             stop = find_name_end(data, at + 2, end)
             if stop < end and tag_number(data, at + 2, stop) == tag:
                 return at
-        at = find_less(data, at + 1, end)
+        at = find_byte(data, at + 1, end, LESS)
     return end
 
 
@@ -120,10 +116,10 @@ def read_attributes(data, at, end, is_wanted):
             at += 1
         if at >= end:
             return end, 0
-        if data[at] == _GREATER:
+        if data[at] == GREATER:
             return at + 1, says | (SELF_CLOSING if is_slash else 0)
         name = at
-        at = _find_attribute_name_end(data, at + 1, end)  # an "=" that comes first belongs to the name
+        at = find_name_end(data, at + 1, end)  # an "=" that comes first belongs to the name
         name_end = at
         at = _skip_blanks(data, at, end)
         value, value_end = at, at
@@ -131,13 +127,10 @@ def read_attributes(data, at, end, is_wanted):
             value = _skip_blanks(data, at + 1, end)
             if value >= end:
                 return end, 0
-            if data[value] == _DOUBLE_QUOTE:
+            quote = data[value]
+            if quote == _DOUBLE_QUOTE or quote == _SINGLE_QUOTE:
                 value += 1
-                value_end = _find_double_quote(data, value, end)
-                at = value_end + 1
-            elif data[value] == _SINGLE_QUOTE:
-                value += 1
-                value_end = _find_single_quote(data, value, end)
+                value_end = find_byte(data, value, end, quote)
                 at = value_end + 1
             else:
                 value_end = _find_blank_or_greater(data, value, end)

@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 
 from corpus.kernels import BYTES, helper, kernel
 from corpus.simd import BLOCK as MASK_BYTES
-from corpus.simd import CONTINUATION, WHITE_SPACE, counter
+from corpus.simd import CONTINUATION, WHITE_SPACE, counter, find_byte
 from pipeline.blocks.inline_text import is_space, read_text, write_break
 from pipeline.blocks.keywords import GROUPS as KEYWORD_GROUPS
 from pipeline.blocks.markup import (
+    GREATER,
     HAS_HREF,
+    LESS,
     SELF_CLOSING,
     find_end_tag,
-    find_greater,
-    find_less,
     find_name_end,
     read_attributes,
     skip_declaration,
@@ -210,12 +210,13 @@ def _read(data, text, blocks, containers, stack, open_at, group_at, unpushed, co
     One function, since what it keeps while it goes on (position, text written, depth, the open link) is in all of its steps.
     """
     end = data.size
-    at = 0
-    start, to = 0, 0  # of the block at hand, in `text`
-    n_blocks, links, link_characters = 0, 0, 0
-    title_start, title_end = 0, 0
-    depth = 0
-    link_depth = 0  # where the open link stands, counted from 1; 0 = none
+    zero = np.int64(0)  # a literal would have helpers compiled once for it and once for other numbers
+    at = zero
+    start, to = zero, zero  # of the block at hand, in `text`
+    n_blocks, links, link_characters = zero, zero, zero
+    title_start, title_end = zero, zero
+    depth = zero
+    link_depth = zero  # where the open link stands, counted from 1; 0 = none
     n_unpushed = 0
     has_body = False
     stack[0, TAG] = BODY
@@ -226,7 +227,7 @@ def _read(data, text, blocks, containers, stack, open_at, group_at, unpushed, co
     while at < end and n_blocks < len(blocks):
         kind = stack[depth, KIND]
         if kind & SKIPPED:
-            at = find_less(data, at, end)
+            at = find_byte(data, at, end, LESS)
         else:
             before = to
             at, to = read_text(data, at, end, kind & PRE, text, start, to)
@@ -241,7 +242,7 @@ def _read(data, text, blocks, containers, stack, open_at, group_at, unpushed, co
         name = at + 2 if is_end else at + 1
         if name >= end or not 0 <= (data[name] | 0x20) - 97 < 26:
             if is_end:
-                at = min(find_greater(data, name, end) + 1, end)
+                at = min(find_byte(data, name, end, GREATER) + 1, end)
             else:
                 if not kind & SKIPPED:
                     text[to] = 60
