@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 REAL_DATA = HERE.parent.parent / "shared" / "data"
 NAMES = (
     "reading", "extraction", "url_rules", "language", "filters", "minhash", "dedup_quality", "substring", "decontamination",
-    "tokens", "pipeline", "scaling", "scale", "compiling",
+    "blocks", "tokens", "pipeline", "scaling", "scale", "compiling",
 )  # fmt: skip
 
 

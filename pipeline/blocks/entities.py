@@ -65,7 +65,9 @@ _KEYS, _VALUES = _table()
 @helper
 def _value_of(data, start, n):
     """Value of the name that is the `n` <= 32 bytes at `start`; 0 if it is none."""
-    key = multiply_fold(load_bytes(data, start, min(n, 8)) ^ _FIRST, load_bytes(data, start + 8, min(n - 8, 8)) ^ _SECOND)
+    key = multiply_fold(
+        load_bytes(data, start, min(n, 8)) ^ _FIRST, load_bytes(data, start + 8, min(n - 8, 8)) ^ _SECOND
+    )
     key ^= multiply_fold(
         load_bytes(data, start + 16, min(n - 16, 8)) ^ _THIRD, load_bytes(data, start + 24, min(n - 24, 8)) ^ _FOURTH
     )

@@ -87,7 +87,9 @@ _INDEX = {name: i for i, name in enumerate(FEATURES)}
     _FREQUENT, _SENTENCE_ENDS, _ENDS_SENTENCE, _BREAKS, _POSITION, _TEXT_BEFORE, _TITLE_FOUND, _IN_TITLE, _SINCE_HEADING,
     _HEADINGS_BEFORE, _IN_ROW, _IN_CELL, _IN_ITEM,
 ) = range(len(_OWN))  # fmt: skip
-_FIRST_KEYWORD, _FIRST_NEAREST = (_INDEX[prefix + next(iter(KEYWORD_GROUPS))] for prefix in ("keyword_", "nearest_keyword_"))
+_FIRST_KEYWORD, _FIRST_NEAREST = (
+    _INDEX[prefix + next(iter(KEYWORD_GROUPS))] for prefix in ("keyword_", "nearest_keyword_")
+)
 _FIRST_ANCESTOR = _INDEX[f"inside_{ANCESTOR_NAMES[0]}"]
 _FIRST_CONTAINER = _INDEX["container_1_characters"]
 _FIRST_NEIGHBOUR = _FIRST_CONTAINER + _NEAREST_CONTAINERS * len(_OF_CONTAINER)
@@ -105,6 +107,7 @@ _SUM_CHARACTERS, _SUM_LINKS, _SUM_LONG, _SUM_BLOCKS, _N_SUMS = range(5)
 
 _TABLE_BITS = 12  # of the tables of the page's and the title's words; words that share a slot count as one
 _SLOT = np.uint64(64 - _TABLE_BITS)
+_TILE = 64  # blocks
 _IN_WORD = LETTER | DIGIT | MARK
 _FLOATS = types.float32[:, ::1]
 _UINT64S = types.uint64[::1]
@@ -239,23 +242,29 @@ def _place(values, rows, sums):
         n_words += np.int64(values[_WORDS, i])
     for i in range(n_blocks):
         values[_TEXT_BEFORE, i] = values[_TEXT_BEFORE, i] / max(total, 1)
-        values[_FIRST_PAGE, i] = n_blocks
-        values[_FIRST_PAGE + 1, i] = total
-        values[_FIRST_PAGE + 2, i] = n_long
-        values[_FIRST_PAGE + 3, i] = n_words
-        values[_FIRST_PAGE + 4, i] = links / max(total, 1)
-        values[_FIRST_PAGE + 5, i] = longest
+    values[_FIRST_PAGE] = n_blocks
+    values[_FIRST_PAGE + 1] = total
+    values[_FIRST_PAGE + 2] = n_long
+    values[_FIRST_PAGE + 3] = n_words
+    values[_FIRST_PAGE + 4] = links / max(total, 1)
+    values[_FIRST_PAGE + 5] = longest
     return total, n_long
 
 
 @helper
 def _spread_bits(values, rows):
-    for i in range(len(rows)):
+    """One value a bit; some blocks at a time, whose bits stay at hand while a feature after the other is written."""
+    n_blocks = len(rows)
+    for start in range(0, n_blocks, _TILE):
+        end = min(start + _TILE, n_blocks)
         for bit in range(_N_KEYWORDS):
-            values[_FIRST_KEYWORD + bit, i] = rows[i, KEYWORDS] >> bit & 1
-            values[_FIRST_NEAREST + bit, i] = rows[i, NEAREST] >> bit & 1
+            for i in range(start, end):
+                values[_FIRST_KEYWORD + bit, i] = rows[i, KEYWORDS] >> bit & 1
+            for i in range(start, end):
+                values[_FIRST_NEAREST + bit, i] = rows[i, NEAREST] >> bit & 1
         for bit in range(_N_ANCESTORS):
-            values[_FIRST_ANCESTOR + bit, i] = rows[i, ANCESTORS] >> bit & 1
+            for i in range(start, end):
+                values[_FIRST_ANCESTOR + bit, i] = rows[i, ANCESTORS] >> bit & 1
 
 
 @helper
@@ -314,7 +323,9 @@ def _neighbours(values, n_blocks):
 )  # fmt: skip
 def _measure(text, rows, containers, title, values, words, first_words, title_table, counts, sums):
     n_blocks = len(rows)
-    n_words = _measure_text(text, title[0], title[1], values, np.int64(0), words, np.int64(0))  # column 0 is written again
+    n_words = _measure_text(
+        text, title[0], title[1], values, np.int64(0), words, np.int64(0)
+    )  # column 0 is written again
     for i in range(n_blocks):
         first_words[i] = n_words
         n_words = _measure_text(text, np.int64(rows[i, START]), np.int64(rows[i, END]), values, i, words, n_words)

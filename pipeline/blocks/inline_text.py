@@ -86,14 +86,15 @@ def read_text(data, at, end, is_pre, out, start, to):
                 at = _skip_spaces(data, at, end)
                 continue
         n = first_bit(stops) if stops else BLOCK
-        if at + BLOCK <= data.size:
-            copy_bytes(data, at, BLOCK, out, to)
-        else:
-            copy_bytes(data, at, n, out, to)
-        at += n
-        to += n
-        if n == BLOCK or at >= end:
-            continue
+        if n:
+            if at + BLOCK <= data.size:
+                copy_bytes(data, at, BLOCK, out, to)
+            else:
+                copy_bytes(data, at, n, out, to)
+            at += n
+            to += n
+            if n == BLOCK or at >= end:
+                continue
         byte = data[at]
         if byte == _LESS:
             break

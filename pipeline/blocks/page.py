@@ -61,8 +61,8 @@ from pipeline.blocks.tags import (
     tag_number,
 )
 
-MAX_DEPTH = 256
-MAX_BLOCKS = 1 << 17
+MAX_DEPTH = 256  # real pages: 45
+MAX_BLOCKS = 32_000  # five times as many as the fullest of 2,843 real pages has
 
 # Columns of a block, int32. Those up to INHERITED are the context in which its text stands, which open elements pass on:
 # TAG of the innermost block element; KEYWORDS of all its ancestors, itself included (bits of `keywords.GROUPS`), NEAREST those of
@@ -203,7 +203,11 @@ def _end_block(text, start, to, context, blocks, n, link_characters, links):
     return to, n
 
 
-@kernel(types.UniTuple(types.int64, 5)(BYTES, types.uint8[::1], _TABLE, _TABLE, _TABLE, _INT32S, _INT32S, _INT32S, types.int64[::1]))
+@kernel(
+    types.UniTuple(types.int64, 5)(
+        BYTES, types.uint8[::1], _TABLE, _TABLE, _TABLE, _INT32S, _INT32S, _INT32S, types.int64[::1]
+    )
+)
 def _read(data, text, blocks, containers, stack, open_at, group_at, unpushed, counts):
     """(bytes of text, blocks, containers, where the title starts and ends in the text). All arrays but `data` begin as zeros.
 

@@ -107,9 +107,7 @@ STARTS_CLOSE = _by_tag(tuple((names, closed) for names, closed, _ in _STARTS))
 STARTS_BARRED_BY = _by_tag(tuple((names, barrier) for names, _, barrier in _STARTS))
 ENDS_BARRED_BY = _by_tag(_ENDS)
 
-A, BODY, BR, P, TABLE, TITLE, LI, TR, TD, TH = (
-    NUMBERS[name] for name in "a body br p table title li tr td th".split()
-)
+A, BODY, BR, P, TABLE, TITLE, LI, TR, TD, TH = (NUMBERS[name] for name in "a body br p table title li tr td th".split())
 
 _SLOT_BITS = 9
 _LOWER = 0x2020202020202020  # letters in lower case; digits (h1) have that bit

@@ -98,7 +98,11 @@ def _visit(walk: _Walk, element: Any, context: Context, in_link: bool) -> None:
                 bits = keywords_of(element)
                 ancestor = 1 << ANCESTOR_NAMES.index(element.tag) if element.tag in ANCESTOR_NAMES else 0
                 inside = Context(
-                    element.tag, context.keywords | bits, bits or context.nearest, context.ancestors | ancestor, context.depth + 1
+                    element.tag,
+                    context.keywords | bits,
+                    bits or context.nearest,
+                    context.ancestors | ancestor,
+                    context.depth + 1,
                 )
                 walk.end_block(inside if is_done else context)
             inside_link = (in_link or element.get("href") is not None) if element.tag == "a" else in_link
