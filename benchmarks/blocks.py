@@ -1,7 +1,7 @@
-"""Claim: HTML becomes blocks and their features at 300 MB/s, whatever the page at 50, and the blocks are those of lxml's tree.
+"""Claim: HTML becomes blocks and their features at 300 MB/s, any page at 50, and the blocks are those of lxml's tree.
 
-Every page of the archives, as UTF-8. The other inputs are made to hurt: 2 MB each of what a reader could be slow at. Where that is
-more than `MAX_BLOCKS` blocks, the reader stops there: that bound is part of why no page takes long.
+Every page of the archives, as UTF-8. The other inputs are made to hurt: 2 MB each of what a reader could be slow at. Where
+that is more than `MAX_BLOCKS` blocks, the reader stops there: that bound is part of why no page takes long.
 Checked on a sample of the pages: the same text for 99.5% of lxml's blocks; of those, link characters, keywords and ancestors
 equal for 98%. What differs is mostly where libxml2 has its own idea of what an unclosed element means.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.inputs import archives, described, spread
-from benchmarks.measure import ONE_PASS, Claim, Findings, Work, compare, distance, one_pass
+from benchmarks.measure import Claim, Findings, Work, compare, distance, one_pass
 from benchmarks.peers import Peers
 from benchmarks.peers.lxml_blocks import Agreement, blocks_on_lxml
 from pipeline.blocks.encoding import utf8_page

@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 
 from corpus.sentences import SENTENCE_ENDS
 from corpus.unicode import ALONE, DIGIT, LETTER, MARK, PUNCTUATION, SPACE, UPPER, fold_of, kind_of
-from pipeline.blocks.features import FEATURES, LONG_BLOCK, MAX_LINK_SHARE, SHORT_WORD, features_of
-from pipeline.blocks.page import CONTAINER_OF, LINK_CHARACTERS, PARENT, Blocks, read_blocks
+from pipeline.blocks.features import FEATURES, LONG_BLOCK, MAX_LINK_SHARE, features_of
+from pipeline.blocks.open_elements import CONTAINER_OF, LINK_CHARACTERS, PARENT
+from pipeline.blocks.page import Blocks, read_blocks
+from pipeline.blocks.text_features import SHORT_WORD
 
 Row = NDArray[np.float32]
 
@@ -61,9 +63,10 @@ def plain_counts(text: str) -> dict[str, float]:
     }
 
 
+WORDS = ("the |Cat |sat. |İstanbul |Straße |한국어 |漢字|ไทย|1,200 |(ok.) |…|€ |«да!» |नमस्ते। ").split("|")
 TEXT = st.lists(
     st.one_of(
-        st.sampled_from(["the ", "Cat ", "sat. ", "İstanbul ", "Straße ", "한국어 ", "漢字", "ไทย", "1,200 ", "(ok.) ", "…", "€ ", "«да!» ", "नमस्ते। "]),
+        st.sampled_from(WORDS),
         st.characters(exclude_categories=["Cs", "Cn", "Co", "Cc"], exclude_characters="<&"),
     )
 ).map("".join)  # fmt: skip
@@ -85,8 +88,8 @@ def test_title_words_and_frequent_words_are_shares_of_words() -> None:
     assert values["frequent_word_share"][:3].tolist() == [0.0, 0.5, 0.5]
 
 
-PAGE = """<body class=main><div id=content><h1>Head</h1><p>{0}<p>Short <a href=x>link</a><div><ul><li><a href=y>one</a><li>two</ul>
-<section><table><tr><td>{0}<td>b</table></section></div></div><h2>x</h2><footer>{1}</footer>"""
+PAGE = """<body class=main><div id=content><h1>Head</h1><p>{0}<p>Short <a href=x>link</a><div>
+<ul><li><a href=y>one</a><li>two</ul><section><table><tr><td>{0}<td>b</table></section></div></div><h2>x</h2><footer>{1}</footer>"""
 LONG = "This is a long paragraph, with many words and no link in it. " * 3
 
 
@@ -129,13 +132,15 @@ def test_containers_are_summed_over_all_that_is_in_them(page: tuple[Blocks, dict
         for near in range(3):
             inside = [j for j in range(n) if near < len(paths[i]) and paths[i][near] in paths[j]]
             total = characters[inside].sum()
-            assert [values[f"container_{near + 1}_{name}"][i] for name in ("characters", "link_share", "page_share", "long_share", "blocks")] == [
-                total,
-                np.float32(share(links[inside].sum(), total)),
-                np.float32(total / characters.sum()),
-                np.float32(is_long[inside].sum() / is_long.sum()),
-                len(inside),
-            ]  # fmt: skip
+            expected = {
+                "characters": total,
+                "link_share": share(links[inside].sum(), total),
+                "page_share": total / characters.sum(),
+                "long_share": is_long[inside].sum() / is_long.sum(),
+                "blocks": len(inside),
+            }
+            for name, value in expected.items():
+                assert values[f"container_{near + 1}_{name}"][i] == np.float32(value)
 
 
 def test_neighbours_and_running_means(page: tuple[Blocks, dict[str, Row]]) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from numba import types
 
 from benchmarks.peers.lxml_blocks import Agreement, blocks_on_lxml
@@ -16,7 +15,7 @@ from corpus.kernels import BYTES, kernel
 from corpus.simd import find_byte
 from pipeline.blocks.encoding import utf8_page
 from pipeline.blocks.keywords import GROUPS
-from pipeline.blocks.page import (
+from pipeline.blocks.open_elements import (
     ANCESTORS,
     CELL,
     CONTAINER_OF,
@@ -27,16 +26,13 @@ from pipeline.blocks.page import (
     KEYWORDS,
     LINK_CHARACTERS,
     LINKS,
-    MAX_BLOCKS,
-    MAX_DEPTH,
     NEAREST,
     PARENT,
     ROW,
     START,
     TAG,
-    Blocks,
-    read_blocks,
 )
+from pipeline.blocks.page import MAX_BLOCKS, MAX_DEPTH, Blocks, read_blocks
 from pipeline.blocks.tags import ANCESTORS as ANCESTOR_NAMES
 from pipeline.blocks.tags import NAMES
 from pipeline.warc import read_captures
@@ -236,17 +232,23 @@ def _element(name: str, attributes: str, content: str) -> str:
     return f"<{name}{attributes}>{content}</{name}>"
 
 
+def _list(attributes: str, items: list[str]) -> str:
+    return _element("ul", attributes, "".join(f"<li>{item}</li>" for item in items))
+
+
+def _table(attributes: str, cells: list[str]) -> str:
+    return _element("table", attributes, "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+
+
 def _flow(children: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     inside = st.lists(children, max_size=3).map("".join)
+    sections = st.sampled_from(["div", "section", "article", "nav", "aside", "blockquote"])
+    several = st.lists(inside, max_size=3)
     return st.one_of(
-        st.builds(_element, st.sampled_from(["div", "section", "article", "nav", "aside", "blockquote"]), ATTRIBUTES, inside),
-        st.builds(lambda a, items: _element("ul", a, "".join(f"<li>{item}</li>" for item in items)), ATTRIBUTES, st.lists(inside, max_size=3)),
-        st.builds(
-            lambda a, cells: _element("table", a, "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"),
-            ATTRIBUTES,
-            st.lists(inside, max_size=3),
-        ),
-    )  # fmt: skip
+        st.builds(_element, sections, ATTRIBUTES, inside),
+        st.builds(_list, ATTRIBUTES, several),
+        st.builds(_table, ATTRIBUTES, several),
+    )
 
 
 FLOW = st.recursive(
@@ -285,9 +287,10 @@ def check(page: bytes) -> None:
 
 
 PIECES = [
-    "<", ">", "</", "<!", "<!--", "-->", "<?", "<p", "<p>", "</p>", "<div ", "<a href=", "<td>", "</table>", "<table>", "<script>", "</script", "<pre>",
-    "<title>", "<body>", "&", "&#", "&#x", "&lt", ";", "=", "'", '"', " ", "\n", "\r", "\0", "/", "class=", "style=display:none", "x", "é", "\u3000", "9",
-]  # fmt: skip
+    *"< > </ <! <!-- --> <? <p <p> </p> <a href= <td> </table> <table> <script> </script <pre> <title> <body> <div".split(),
+    *"& &# &#x &lt ; = ' / class= style=display:none x é 9".split(),
+    *('"', " ", "\n", "\r", "\0", "\u3000"),
+]
 
 
 @given(

@@ -13,7 +13,8 @@ import lxml.etree
 import lxml.html
 
 from pipeline.blocks.keywords import GROUPS, HIDDEN
-from pipeline.blocks.page import ANCESTORS, DEPTH, END, KEYWORDS, LINK_CHARACTERS, NEAREST, START, TAG, Blocks
+from pipeline.blocks.open_elements import ANCESTORS, DEPTH, END, KEYWORDS, LINK_CHARACTERS, NEAREST, START, TAG
+from pipeline.blocks.page import Blocks
 from pipeline.blocks.tags import ANCESTORS as ANCESTOR_NAMES
 from pipeline.blocks.tags import BLOCKS, NAMES, RAW_ELEMENTS, SKIPPED_ELEMENTS
 

@@ -1,11 +1,13 @@
 """Main text by a learned model over the text blocks of a page. `page.read_blocks` is where it begins.
 
-tags.py        what each element is to the reader: block, skipped, raw, void; what it closes and what stops it
-keywords.py    words in class, id and role that say what an element is for
-entities.py    character references
-markup.py      tag names, attributes, comments, raw text: where a piece of markup ends and what it says
-inline_text.py the text between tags, white space and references resolved
-page.py        the one pass over the bytes, with its stack of open elements: blocks and containers
-characters.py  what a block's text is made of
-features.py    the matrix a model sees
+tags.py            what each element is to the reader: block, skipped, raw, void; what it closes and what stops it
+keywords.py        words in class, id and role that say what an element is for
+entities.py        character references
+markup.py          tag names, attributes, comments, raw text: where a piece of markup ends and what it says
+inline_text.py     the text between tags, white space and references resolved
+open_elements.py   the stack: what tags close, and the context that elements pass on
+page.py            the one pass over the bytes: blocks and containers
+text_features.py   what a block's text is made of
+features.py        the matrix a model sees
+encoding.py        the page as UTF-8
 """

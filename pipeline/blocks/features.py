@@ -1,36 +1,17 @@
 """What a model sees of each block: a float32 matrix, a row a feature, a column a block.
 
-Nothing in it knows a language: characters are classed by Unicode, words are runs of letters and digits (a character each in
-scripts without spaces), and in place of stop words there are two measures that function words move in any script: the share of
-words of at most SHORT_WORD characters, and the share of words that are frequent on this very page.
-
-White space counts as no character. Shares of nothing are 0.
+Its text (`text_features`), its place, its ancestors and their keywords, its containers, its neighbours, and the whole page. White
+space counts as no character; shares of nothing are 0. Word-level F1 of a model without ancestors and containers was 0.861, with
+them 0.895, so the tree matters more than the text. A column takes a third of the time that reading its block takes.
 """
 
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from corpus.hashing import combine
 from corpus.kernels import BYTES, helper, kernel
-from corpus.sentences import ends_sentence
-from corpus.unicode import (
-    ALONE,
-    DIGIT,
-    LETTER,
-    MARK,
-    N_CODE_POINTS,
-    PUNCTUATION,
-    SPACE,
-    SYMBOL,
-    UPPER,
-    decode,
-    fold,
-    kind,
-    sequence_length,
-)
 from pipeline.blocks.keywords import GROUPS as KEYWORD_GROUPS
-from pipeline.blocks.page import (
+from pipeline.blocks.open_elements import (
     ANCESTORS,
     CELL,
     CONTAINER_OF,
@@ -45,21 +26,18 @@ from pipeline.blocks.page import (
     ROW,
     START,
     TAG,
-    Blocks,
 )
+from pipeline.blocks.page import Blocks
 from pipeline.blocks.tags import ANCESTORS as ANCESTOR_NAMES
 from pipeline.blocks.tags import HEADINGS, NUMBERS
+from pipeline.blocks.text_features import CHARACTERS, TABLE_SLOTS, TEXT_FEATURES, WORDS, compare_words, measure_text
 
-SHORT_WORD = 3  # characters
 LONG_BLOCK = 80  # characters; with few links it is what main text is mostly made of
 MAX_LINK_SHARE = 1 / 3  # of a long block
-FREQUENT = 0.005  # of the words of the page
 
-_OWN = [
-    "characters", "words", "link_share", "links", "tag", "depth", "short_word_share", "punctuation_share", "upper_share",
-    "digit_share", "symbol_share", "word_characters", "frequent_word_share", "sentence_ends", "ends_sentence", "breaks",
-    "position", "text_before", "title_words_found", "share_of_words_in_title", "since_heading", "headings_before", "in_row",
-    "in_cell", "in_item",
+_PLACE = [
+    "link_share", "links", "tag", "depth", "position", "text_before", "since_heading", "headings_before", "in_row", "in_cell",
+    "in_item",
 ]  # fmt: skip
 _OF_CONTAINER = ["characters", "link_share", "page_share", "long_share", "blocks"]
 _NEAREST_CONTAINERS = 3
@@ -70,7 +48,8 @@ _WINDOWS = (7, 25)  # blocks, this one in the middle
 _PAGE = ["blocks", "characters", "long_blocks", "words", "link_share", "longest"]
 
 FEATURES = [
-    *_OWN,
+    *TEXT_FEATURES,
+    *_PLACE,
     *(f"keyword_{group}" for group in KEYWORD_GROUPS),
     *(f"nearest_keyword_{group}" for group in KEYWORD_GROUPS),
     *(f"inside_{name}" for name in ANCESTOR_NAMES),
@@ -83,10 +62,8 @@ N_FEATURES = len(FEATURES)
 _INDEX = {name: i for i, name in enumerate(FEATURES)}
 
 (
-    _CHARACTERS, _WORDS, _LINK_SHARE, _N_LINKS, _TAG, _DEPTH, _SHORT, _PUNCTUATION, _UPPER, _DIGITS, _SYMBOLS, _WORD_CHARACTERS,
-    _FREQUENT, _SENTENCE_ENDS, _ENDS_SENTENCE, _BREAKS, _POSITION, _TEXT_BEFORE, _TITLE_FOUND, _IN_TITLE, _SINCE_HEADING,
-    _HEADINGS_BEFORE, _IN_ROW, _IN_CELL, _IN_ITEM,
-) = range(len(_OWN))  # fmt: skip
+    _LINK_SHARE, _N_LINKS, _TAG, _DEPTH, _POSITION, _TEXT_BEFORE, _SINCE_HEADING, _HEADINGS_BEFORE, _IN_ROW, _IN_CELL, _IN_ITEM,
+) = range(len(TEXT_FEATURES), len(TEXT_FEATURES) + len(_PLACE))  # fmt: skip
 _FIRST_KEYWORD, _FIRST_NEAREST = (
     _INDEX[prefix + next(iter(KEYWORD_GROUPS))] for prefix in ("keyword_", "nearest_keyword_")
 )
@@ -105,104 +82,9 @@ _FIRST_HEADING, _LAST_HEADING = NUMBERS[HEADINGS[0]], NUMBERS[HEADINGS[-1]]
 # Sums over the blocks inside a container, whatever their depth.
 _SUM_CHARACTERS, _SUM_LINKS, _SUM_LONG, _SUM_BLOCKS, _N_SUMS = range(5)
 
-_TABLE_BITS = 12  # of the tables of the page's and the title's words; words that share a slot count as one
-_SLOT = np.uint64(64 - _TABLE_BITS)
 _TILE = 64  # blocks
-_IN_WORD = LETTER | DIGIT | MARK
 _FLOATS = types.float32[:, ::1]
 _UINT64S = types.uint64[::1]
-
-
-@helper
-def _measure_text(text, start, end, values, i, words, n_words):
-    """Counts of the characters and words of text[start:end] as column `i` of `values`; appends the words' hashes to `words`.
-
-    Returns how many words there are then.
-    """
-    first = n_words
-    n, upper, digits, punctuation, symbols, short, breaks, sentence_ends = 0, 0, 0, 0, 0, 0, 0, 0
-    is_ended = False  # by a mark that ends a sentence, closing quotes and brackets aside
-    word = np.uint64(0)
-    word_length = 0
-    at = start
-    while True:
-        bits = SPACE
-        code_point = 10
-        is_last = at >= end
-        if not is_last:
-            length = sequence_length(text[at])
-            code_point = min(decode(text, at, length), N_CODE_POINTS - 1)
-            bits = kind(code_point)
-            at += length
-        if word_length and (bits & _IN_WORD == 0 or bits & ALONE):
-            words[n_words] = word
-            n_words += 1
-            short += word_length <= SHORT_WORD
-            word_length = 0
-        if is_last:
-            break
-        if bits & SPACE:
-            breaks += code_point == 10
-            continue
-        n += 1
-        if bits & ALONE:
-            words[n_words] = combine(np.uint64(0), np.uint64(code_point))
-            n_words += 1
-            is_ended = False
-        elif bits & _IN_WORD:
-            lower = code_point | 32 if code_point < 128 else fold(code_point, 0)
-            word = combine(word if word_length else np.uint64(0), np.uint64(lower))
-            word_length += 1
-            upper += bits & UPPER != 0
-            digits += bits & DIGIT != 0
-            is_ended = False
-        elif bits & PUNCTUATION:
-            punctuation += 1
-            if ends_sentence(code_point):
-                sentence_ends += 1
-                is_ended = True
-        elif bits & SYMBOL:
-            symbols += 1
-            is_ended = False
-    values[_CHARACTERS, i] = n
-    values[_WORDS, i] = n_words - first
-    values[_SHORT, i] = short / max(n_words - first, 1)
-    values[_PUNCTUATION, i] = punctuation / max(n, 1)
-    values[_UPPER, i] = upper / max(n, 1)
-    values[_DIGITS, i] = digits / max(n, 1)
-    values[_SYMBOLS, i] = symbols / max(n, 1)
-    values[_WORD_CHARACTERS, i] = (n - punctuation - symbols) / max(n_words - first, 1)
-    values[_SENTENCE_ENDS, i] = sentence_ends
-    values[_ENDS_SENTENCE, i] = is_ended
-    values[_BREAKS, i] = breaks
-    return n_words
-
-
-@helper
-def _compare_words(values, first_words, words, title, counts):
-    """Title words and frequent words of each block. `title`: a table of the title's words, with the block that had each last."""
-    n_title = 0
-    for word in words[: first_words[0]]:
-        slot = word >> _SLOT
-        n_title += title[slot] == 0
-        title[slot] = 1
-    n_words = first_words[-1] - first_words[0]
-    for word in words[first_words[0] : first_words[-1]]:
-        counts[word >> _SLOT] += 1
-    enough = max(np.float32(FREQUENT) * n_words, np.float32(2))
-    for i in range(len(first_words) - 1):
-        found, in_title, frequent = 0, 0, 0
-        for word in words[first_words[i] : first_words[i + 1]]:
-            slot = word >> _SLOT
-            frequent += counts[slot] > enough
-            if title[slot]:
-                in_title += 1
-                found += title[slot] != i + 2
-                title[slot] = i + 2
-        n = first_words[i + 1] - first_words[i]
-        values[_FREQUENT, i] = frequent / max(n, 1)
-        values[_TITLE_FOUND, i] = found / max(n_title, 1)
-        values[_IN_TITLE, i] = in_title / max(n, 1)
 
 
 @helper
@@ -214,7 +96,7 @@ def _place(values, rows, sums):
     heading, n_headings = 0, 0
     for i in range(n_blocks):
         row = rows[i]
-        n = np.int64(values[_CHARACTERS, i])
+        n = np.int64(values[CHARACTERS, i])
         is_long = n > LONG_BLOCK and row[LINK_CHARACTERS] < np.float32(MAX_LINK_SHARE) * n
         if _FIRST_HEADING <= row[TAG] <= _LAST_HEADING:
             heading = i
@@ -239,7 +121,7 @@ def _place(values, rows, sums):
         links += row[LINK_CHARACTERS]
         longest = max(longest, n)
         n_long += is_long
-        n_words += np.int64(values[_WORDS, i])
+        n_words += np.int64(values[WORDS, i])
     for i in range(n_blocks):
         values[_TEXT_BEFORE, i] = values[_TEXT_BEFORE, i] / max(total, 1)
     values[_FIRST_PAGE] = n_blocks
@@ -323,14 +205,14 @@ def _neighbours(values, n_blocks):
 )  # fmt: skip
 def _measure(text, rows, containers, title, values, words, first_words, title_table, counts, sums):
     n_blocks = len(rows)
-    n_words = _measure_text(
+    n_words = measure_text(
         text, title[0], title[1], values, np.int64(0), words, np.int64(0)
     )  # column 0 is written again
     for i in range(n_blocks):
         first_words[i] = n_words
-        n_words = _measure_text(text, np.int64(rows[i, START]), np.int64(rows[i, END]), values, i, words, n_words)
+        n_words = measure_text(text, np.int64(rows[i, START]), np.int64(rows[i, END]), values, i, words, n_words)
     first_words[n_blocks] = n_words
-    _compare_words(values, first_words, words, title_table, counts)
+    compare_words(values, first_words, words, title_table, counts)
     total, n_long = _place(values, rows, sums)
     _spread_bits(values, rows)
     _containers(values, rows, containers, sums, total, n_long)
@@ -342,10 +224,9 @@ def features_of(page: Blocks) -> NDArray[np.float32]:
     n_blocks = len(page.rows)
     values = np.empty((N_FEATURES, n_blocks), np.float32)
     if n_blocks:
-        table = 1 << _TABLE_BITS
         _measure(
             page.text, page.rows, page.containers, page.title, values, np.empty(len(page.text) + 1, np.uint64),
-            np.empty(n_blocks + 1, np.int64), np.zeros(table, np.int32), np.zeros(table, np.int32),
+            np.empty(n_blocks + 1, np.int64), np.zeros(TABLE_SLOTS, np.int32), np.zeros(TABLE_SLOTS, np.int32),
             np.zeros((len(page.containers), _N_SUMS), np.int64),
         )  # fmt: skip
     return values

@@ -128,7 +128,7 @@ def read_attributes(data, at, end, is_wanted):
             if value >= end:
                 return end, 0
             quote = data[value]
-            if quote == _DOUBLE_QUOTE or quote == _SINGLE_QUOTE:
+            if quote in (_DOUBLE_QUOTE, _SINGLE_QUOTE):
                 value += 1
                 value_end = find_byte(data, value, end, quote)
                 at = value_end + 1

@@ -22,7 +22,6 @@ from corpus.kernels import BYTES, helper, kernel
 from corpus.simd import BLOCK as MASK_BYTES
 from corpus.simd import CONTINUATION, WHITE_SPACE, counter, find_byte
 from pipeline.blocks.inline_text import is_space, read_text, write_break
-from pipeline.blocks.keywords import GROUPS as KEYWORD_GROUPS
 from pipeline.blocks.markup import (
     GREATER,
     HAS_HREF,
@@ -33,28 +32,37 @@ from pipeline.blocks.markup import (
     read_attributes,
     skip_declaration,
 )
+from pipeline.blocks.open_elements import (
+    CONTAINER_TAG,
+    DEPTH,
+    END,
+    INHERITED,
+    KEYWORD_BITS,
+    KEYWORDS,
+    KIND,
+    LINK_CHARACTERS,
+    LINKS,
+    N_COLUMNS,
+    NEAREST,
+    PARENT,
+    START,
+    TAG,
+    closed_by_end,
+    closed_by_start,
+    pop,
+    push,
+)
 from pipeline.blocks.tags import (
-    ANCESTOR_BIT,
     BLOCK,
     BODY,
     BR,
-    CONTAINER,
-    ENDS_BARRED_BY,
     FLAGS,
-    GROUP_OF,
-    HEADING,
-    LI,
     N_GROUPS,
     N_TAGS,
     PRE,
     RAW,
     SKIPPED,
-    STARTS_BARRED_BY,
-    STARTS_CLOSE,
-    TABLE,
-    TABLE_CELL,
     TITLE,
-    TR,
     VOID,
     A,
     P,
@@ -64,19 +72,7 @@ from pipeline.blocks.tags import (
 MAX_DEPTH = 256  # real pages: 45
 MAX_BLOCKS = 32_000  # five times as many as the fullest of 2,843 real pages has
 
-# Columns of a block, int32. Those up to INHERITED are the context in which its text stands, which open elements pass on:
-# TAG of the innermost block element; KEYWORDS of all its ancestors, itself included (bits of `keywords.GROUPS`), NEAREST those of
-# the innermost that has any; ANCESTORS, bits of `tags.ANCESTORS`; CONTAINER, the innermost (a row of `containers`); DEPTH in block
-# elements; ROW, CELL and ITEM, serial numbers of the innermost table row, table cell and list item, 0 = none; KIND, flags PRE or 0.
-TAG, KEYWORDS, NEAREST, ANCESTORS, CONTAINER_OF, DEPTH, ROW, CELL, ITEM, KIND, INHERITED = range(11)
-# Then its own: bytes of the text where it starts and ends; characters in links (white space not counted); links that start in it.
-START, END, LINK_CHARACTERS, LINKS, N_COLUMNS = range(INHERITED, INHERITED + 5)
-# An open element has instead of those: its number, and the element of its kind (its group) that was topmost before.
-_OPEN, _BEFORE, _BEFORE_IN_GROUP = range(INHERITED, INHERITED + 3)
 
-PARENT, CONTAINER_TAG = range(2)  # columns of a container; the parent of the first is -1
-
-_KEYWORD_BITS = (1 << len(KEYWORD_GROUPS)) - 1
 _INT32S = types.int32[::1]
 _TABLE = types.int32[:, ::1]
 
@@ -87,7 +83,8 @@ class Blocks(NamedTuple):
     """The text blocks of a page in reading order.
 
     `text`: UTF-8, uint8; block i is text[rows[i, START]:rows[i, END]], without white space at its ends. Newlines in it are those
-    of `<br>` and `<pre>`. `rows`: int32[n, N_COLUMNS]; `containers`: int32[m, 2], parents before children; `title`: where
+    of `<br>` and `<pre>`. `rows`: int32[n, N_COLUMNS]; `containers`: int32[m, 2], parents before children (the columns are in
+    `open_elements`); `title`: where
     the page's title starts and ends in `text`.
     """
 
@@ -98,90 +95,6 @@ class Blocks(NamedTuple):
 
     def block_text(self, i: int) -> str:
         return bytes(self.text[self.rows[i, START] : self.rows[i, END]]).decode("utf-8", "replace")
-
-
-@helper
-def _topmost(group_at, groups):
-    """Stack index of the topmost open element of any of the groups; 0 = none."""
-    top = 0
-    for group in range(1, N_GROUPS):
-        if groups >> group & 1:
-            top = max(top, group_at[group])
-    return top
-
-
-@helper
-def _closed_by_start(group_at, tag, depth):
-    """Stack index of the lowest element that the start of this one closes; depth + 1 = none."""
-    closed = STARTS_CLOSE[tag]
-    barrier = _topmost(group_at, STARTS_BARRED_BY[tag])
-    lowest = depth + 1
-    for group in range(1, N_GROUPS):
-        if closed >> group & 1 and group_at[group] > barrier:
-            lowest = min(lowest, group_at[group])
-    return lowest
-
-
-@helper
-def _closed_by_end(open_at, group_at, tag, depth):
-    """Stack index of the element that this end tag closes, as `_closed_by_start`. Any heading's end tag closes any heading."""
-    group = GROUP_OF[tag]
-    found = group_at[group] if group == HEADING else open_at[tag]
-    return found if found > _topmost(group_at, ENDS_BARRED_BY[tag]) else depth + 1
-
-
-@helper
-def _pop(stack, depth, level, open_at, group_at):
-    """Close the elements from `level` on; returns the depth then."""
-    while depth >= level:
-        tag = stack[depth, _OPEN]
-        open_at[tag] = stack[depth, _BEFORE]
-        group_at[GROUP_OF[tag]] = stack[depth, _BEFORE_IN_GROUP]
-        depth -= 1
-    return depth
-
-
-@helper
-def _push(stack, depth, tag, says, open_at, group_at, containers, counts):
-    """Open an element on top; returns the depth then. `counts`: containers, rows, cells, items so far."""
-    for column in range(INHERITED):
-        stack[depth + 1, column] = stack[depth, column]
-    depth += 1
-    group = GROUP_OF[tag]
-    stack[depth, _OPEN] = tag
-    stack[depth, _BEFORE] = open_at[tag]
-    stack[depth, _BEFORE_IN_GROUP] = group_at[group]
-    open_at[tag] = depth
-    group_at[group] = depth
-    flags = FLAGS[tag]
-    stack[depth, KIND] |= flags & (SKIPPED | PRE)
-    if flags & BLOCK:
-        bits = says & _KEYWORD_BITS
-        stack[depth, TAG] = tag
-        stack[depth, KEYWORDS] |= bits
-        if bits:
-            stack[depth, NEAREST] = bits
-        stack[depth, ANCESTORS] |= ANCESTOR_BIT[tag]
-        stack[depth, DEPTH] += 1
-        if flags & CONTAINER and counts[0] < len(containers):
-            containers[counts[0], PARENT] = stack[depth, CONTAINER_OF]
-            containers[counts[0], CONTAINER_TAG] = tag
-            stack[depth, CONTAINER_OF] = counts[0]
-            counts[0] += 1
-        if tag == TABLE:
-            stack[depth, ROW] = 0
-            stack[depth, CELL] = 0
-        elif tag == TR:
-            counts[1] += 1
-            stack[depth, ROW] = counts[1]
-        elif group == TABLE_CELL:
-            counts[2] += 1
-            stack[depth, CELL] = counts[2]
-            stack[depth, ITEM] = 0
-        elif tag == LI:
-            counts[3] += 1
-            stack[depth, ITEM] = counts[3]
-    return depth
 
 
 @helper
@@ -266,7 +179,7 @@ def _read(data, text, blocks, containers, stack, open_at, group_at, unpushed, co
                 unpushed[tag] -= 1
                 level = depth + 1
             else:
-                level = _closed_by_end(open_at, group_at, tag, depth)
+                level = closed_by_end(open_at, group_at, tag, depth)
                 if level > depth and tag != P:  # to browsers, a </p> without its <p> is an empty paragraph
                     continue
         elif flags & RAW:
@@ -290,7 +203,7 @@ def _read(data, text, blocks, containers, stack, open_at, group_at, unpushed, co
         elif flags & (BLOCK | SKIPPED) == 0:
             continue
         else:
-            level = _closed_by_start(group_at, tag, depth)
+            level = closed_by_start(group_at, tag, depth)
         if flags & BLOCK and not (kind & SKIPPED and stack[level - 1, KIND] & SKIPPED):
             if stack[depth, TAG] == TITLE and title_end == 0:
                 title_start, title_end, start = start, to, to
@@ -299,18 +212,18 @@ def _read(data, text, blocks, containers, stack, open_at, group_at, unpushed, co
                 start = to
             links, link_characters = 0, 0
         if level <= depth:
-            depth = _pop(stack, depth, level, open_at, group_at)
+            depth = pop(stack, depth, level, open_at, group_at)
             if depth + 1 < link_depth:
                 link_depth = 0
             if n_unpushed:
                 unpushed[:] = 0
                 n_unpushed = 0
         if tag == BODY:
-            stack[0, KEYWORDS] = says & _KEYWORD_BITS
-            stack[0, NEAREST] = says & _KEYWORD_BITS
+            stack[0, KEYWORDS] = says & KEYWORD_BITS
+            stack[0, NEAREST] = says & KEYWORD_BITS
         elif not (is_end or flags & VOID or says & SELF_CLOSING):
             if depth + 1 < len(stack):
-                depth = _push(stack, depth, tag, says, open_at, group_at, containers, counts)
+                depth = push(stack, depth, tag, says, open_at, group_at, containers, counts)
             else:
                 unpushed[tag] += 1
                 n_unpushed += 1

@@ -17,24 +17,36 @@ from corpus.kernels import helper
 # Flags of an element.
 BLOCK, SKIPPED, RAW, VOID, CONTAINER, PRE = (1 << bit for bit in range(6))
 
-BLOCKS = (
-    "address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption figure footer "
-    "form h1 h2 h3 h4 h5 h6 header hr li main menu nav ol p pre section summary table tbody td tfoot th thead title tr ul"
-).split()  # and title, whose text is kept apart
-CONTAINERS = "article aside blockquote body div dl footer form header main nav ol section table td ul".split()
+BLOCKS = [
+    "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "dialog", "dir", "div", "dl", "dt",
+    "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "main",
+    "menu", "nav", "ol", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
+    "title",  # whose text is kept apart
+]  # fmt: skip
+CONTAINERS = [
+    "article", "aside", "blockquote", "body", "div", "dl", "footer", "form", "header", "main", "nav", "ol", "section",
+    "table", "td", "ul",
+]  # fmt: skip
 # Not main text wherever it stands: controls, fallbacks for what a browser shows itself, drawings.
-SKIPPED_ELEMENTS = "audio button canvas datalist label map object select svg template video".split()
+SKIPPED_ELEMENTS = [
+    "audio", "button", "canvas", "datalist", "label", "map", "object", "select", "svg", "template", "video",
+]  # fmt: skip
 # Their content is no markup, up to their own end tag; none of it is main text.
-RAW_ELEMENTS = "iframe noembed noframes noscript script style textarea xmp".split()
-VOIDS = "area base br col embed frame hr img input link meta param source track wbr".split()
-HEADINGS = "h1 h2 h3 h4 h5 h6".split()
+RAW_ELEMENTS = ["iframe", "noembed", "noframes", "noscript", "script", "style", "textarea", "xmp"]
+VOIDS = [
+    "area", "base", "br", "col", "embed", "frame", "hr", "img", "input", "link", "meta", "param", "source", "track",
+    "wbr",
+]  # fmt: skip
+HEADINGS = ["h1", "h2", "h3", "h4", "h5", "h6"]
 
 NAMES = sorted({*BLOCKS, *SKIPPED_ELEMENTS, *RAW_ELEMENTS, *VOIDS, "a"})
 NUMBERS = {name: number for number, name in enumerate(NAMES, 1)}  # 0 is any other element
 N_TAGS = len(NAMES) + 1
 
 # Ancestors that a block's bit set tells of, bit by bit.
-ANCESTORS = "nav footer header aside form table ul article main section blockquote figure dl".split()
+ANCESTORS = [
+    "nav", "footer", "header", "aside", "form", "table", "ul", "article", "main", "section", "blockquote", "figure", "dl",
+]  # fmt: skip
 
 # Groups. An element belongs to one at most.
 _MEMBERS = {
@@ -107,7 +119,9 @@ STARTS_CLOSE = _by_tag(tuple((names, closed) for names, closed, _ in _STARTS))
 STARTS_BARRED_BY = _by_tag(tuple((names, barrier) for names, _, barrier in _STARTS))
 ENDS_BARRED_BY = _by_tag(_ENDS)
 
-A, BODY, BR, P, TABLE, TITLE, LI, TR, TD, TH = (NUMBERS[name] for name in "a body br p table title li tr td th".split())
+A, BODY, BR, P, TABLE, TITLE, LI, TR = (
+    NUMBERS[name] for name in ("a", "body", "br", "p", "table", "title", "li", "tr")
+)
 
 _SLOT_BITS = 9
 _LOWER = 0x2020202020202020  # letters in lower case; digits (h1) have that bit
