@@ -63,13 +63,9 @@ def plain_counts(text: str) -> dict[str, float]:
     }
 
 
-WORDS = ("the |Cat |sat. |İstanbul |Straße |한국어 |漢字|ไทย|1,200 |(ok.) |…|€ |«да!» |नमस्ते। ").split("|")
-TEXT = st.lists(
-    st.one_of(
-        st.sampled_from(WORDS),
-        st.characters(exclude_categories=["Cs", "Cn", "Co", "Cc"], exclude_characters="<&"),
-    )
-).map("".join)  # fmt: skip
+WORDS = "the |Cat |sat. |İstanbul |Straße |한국어 |漢字|ไทย|1,200 |(ok.) |…|€ |«да!» |नमस्ते। "
+ANY = st.characters(exclude_categories=["Cs", "Cn", "Co", "Cc"], exclude_characters="<&")
+TEXT = st.lists(st.one_of(st.sampled_from(WORDS.split("|")), ANY)).map("".join)
 
 
 @given(TEXT)
@@ -89,7 +85,8 @@ def test_title_words_and_frequent_words_are_shares_of_words() -> None:
 
 
 PAGE = """<body class=main><div id=content><h1>Head</h1><p>{0}<p>Short <a href=x>link</a><div>
-<ul><li><a href=y>one</a><li>two</ul><section><table><tr><td>{0}<td>b</table></section></div></div><h2>x</h2><footer>{1}</footer>"""
+<ul><li><a href=y>one</a><li>two</ul><section><table><tr><td>{0}<td>b</table></section></div></div>
+<h2>x</h2><footer>{1}</footer>"""
 LONG = "This is a long paragraph, with many words and no link in it. " * 3
 
 

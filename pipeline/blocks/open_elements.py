@@ -25,11 +25,11 @@ from pipeline.blocks.tags import (
     TR,
 )
 
-# Columns of what stands on the stack, and of a block, int32. Those up to INHERITED are the context of a text, which open
-# elements pass on: TAG of the innermost block element; KEYWORDS of it and all its ancestors (bits of `keywords.GROUPS`), NEAREST those of
-# the innermost that has any; ANCESTORS, bits of `tags.ANCESTORS`; CONTAINER_OF it, the innermost (a row of `containers`); DEPTH
-# in block elements; ROW, CELL and ITEM, serial numbers of the innermost table row, table cell and list item, 0 = none; KIND, flags
-# PRE and SKIPPED.
+# Columns of what stands on the stack, and of a block, int32. Those up to INHERITED are the context of a text, which open elements
+# pass on: TAG of the innermost block element; KEYWORDS of it and all its ancestors (bits of `keywords.GROUPS`), NEAREST those
+# of the innermost that has any; ANCESTORS, bits of `tags.ANCESTORS`; CONTAINER_OF it, the innermost (a row of `containers`);
+# DEPTH in block elements; ROW, CELL and ITEM, serial numbers of the innermost table row, table cell and list item, 0 = none;
+# KIND, flags PRE and SKIPPED.
 TAG, KEYWORDS, NEAREST, ANCESTORS, CONTAINER_OF, DEPTH, ROW, CELL, ITEM, KIND, INHERITED = range(11)
 # Then a block has: bytes of the text where it starts and ends; characters in links, without white space; links that start in it.
 START, END, LINK_CHARACTERS, LINKS, N_COLUMNS = range(INHERITED, INHERITED + 5)

@@ -32,7 +32,8 @@ FREQUENT = 0.005  # of the words of the page
 
 TEXT_FEATURES = [
     "characters", "words", "short_word_share", "punctuation_share", "upper_share", "digit_share", "symbol_share",
-    "word_characters", "sentence_ends", "ends_sentence", "breaks", "frequent_word_share", "title_words_found", "share_of_words_in_title",
+    "word_characters", "sentence_ends", "ends_sentence", "breaks", "frequent_word_share", "title_words_found",
+    "share_of_words_in_title",
 ]  # fmt: skip
 (
     CHARACTERS, WORDS, _SHORT, _PUNCTUATION, _UPPER, _DIGITS, _SYMBOLS, _WORD_CHARACTERS, _SENTENCE_ENDS, _ENDS_SENTENCE, _BREAKS,
