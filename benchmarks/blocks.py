@@ -110,7 +110,7 @@ def run(data: Path, seconds: float, peers: Peers) -> Findings:
     shares = {
         "blocks with lxml's text": compared.both / compared.theirs,
         **{
-            f"{name} as lxml's": getattr(compared, name) / compared.both
+            f"{name} as lxml's": float(getattr(compared, name) / compared.both)
             for name in ("link_characters", "keywords", "nearest", "ancestors", "tag", "depth")
         },
     }

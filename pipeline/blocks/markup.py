@@ -33,7 +33,9 @@ _CLASS, _ID, _ROLE, _STYLE, _HIDDEN, _ARIA_HIDDEN, _HREF = map(
     _word, ("class", "id", "role", "style", "hidden", "aria-hidden", "href")
 )
 _TRUE, _NONE, _DISPLAY = _word("true"), _word("none"), _word("display")
-_N_ARIA_HIDDEN = len("aria-hidden")
+_N_TRUE, _N_NONE, _N_DISPLAY, _N_ARIA_HIDDEN = (
+    np.int64(len(name)) for name in ("true", "none", "display", "aria-hidden")
+)
 
 # What attributes say of an element besides keywords; above their bits.
 SELF_CLOSING, HAS_HREF = 1 << 30, 1 << 29
@@ -88,7 +90,7 @@ def find_end_tag(data, at, end, tag):
 def _hides(data, start, end):
     """Whether a style says `display: none`. Each "none" looks back over the blanks before it: linear."""
     for at in range(start + 8, end - 3):
-        if data[at] | 0x20 == 110 and load_bytes(data, at, 4) | _LOWER == _NONE:
+        if data[at] | 0x20 == 110 and load_bytes(data, at, _N_NONE) | _LOWER == _NONE:
             before = at - 1
             while before > start and _is_blank(data[before]):
                 before -= 1
@@ -96,7 +98,7 @@ def _hides(data, start, end):
                 before -= 1
                 while before > start and _is_blank(data[before]):
                     before -= 1
-                if before - 6 >= start and load_bytes(data, before - 6, 7) | _LOWER == _DISPLAY:
+                if before - 6 >= start and load_bytes(data, before - 6, _N_DISPLAY) | _LOWER == _DISPLAY:
                     return True
     return False
 
@@ -162,5 +164,5 @@ def read_attributes(data, at, end, is_wanted):
                 says |= keywords_in(data, value, value_end)
             elif bit == 8:
                 says |= HIDDEN if _hides(data, value, value_end) else 0
-            elif value_end - value == 4 and load_bytes(data, value, 4) | _LOWER == _TRUE:
+            elif value_end - value == _N_TRUE and load_bytes(data, value, _N_TRUE) | _LOWER == _TRUE:
                 says |= HIDDEN
