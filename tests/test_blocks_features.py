@@ -11,7 +11,7 @@ from corpus.unicode import ALONE, DIGIT, LETTER, MARK, PUNCTUATION, SPACE, UPPER
 from pipeline.blocks.features import FEATURES, LONG_BLOCK, MAX_LINK_SHARE, features_of
 from pipeline.blocks.open_elements import CONTAINER_OF, LINK_CHARACTERS, PARENT
 from pipeline.blocks.page import Blocks, read_blocks
-from pipeline.blocks.text_features import SHORT_WORD
+from pipeline.blocks.text_features import SHORT_WORD, TEXT_FEATURES
 
 Row = NDArray[np.float32]
 
@@ -74,6 +74,13 @@ def test_characters_and_words_are_counted_in_any_script(text: str) -> None:
     for i in range(len(page.rows)):
         for name, expected in plain_counts(page.block_text(i)).items():
             assert values[name][i] == np.float32(expected), name
+
+
+@pytest.mark.parametrize("torn", [b"\xc3", b"\xe3\x81", b"\xf0\x9f\x98", b"\xff", b"\x80"])
+def test_a_torn_character_is_not_completed_by_what_follows_the_block(torn: bytes) -> None:
+    pages = [read_blocks(np.frombuffer(b"<p>a" + torn + b"<p>" + rest, np.uint8)) for rest in (b"b", b"\x81\x82\x83")]
+    first, second = (features_of(page)[: len(TEXT_FEATURES) - 3, 0] for page in pages)
+    assert first.tolist() == second.tolist()
 
 
 def test_title_words_and_frequent_words_are_shares_of_words() -> None:

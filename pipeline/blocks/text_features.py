@@ -62,7 +62,7 @@ def measure_text(text, start, end, values, i, words, n_words):
         code_point = 10
         is_last = at >= end
         if not is_last:
-            length = sequence_length(text[at])
+            length = min(sequence_length(text[at]), end - at)  # bytes that are no UTF-8 may promise more than there is
             code_point = min(decode(text, at, length), N_CODE_POINTS - 1)
             bits = kind(code_point)
             at += length
