@@ -67,6 +67,7 @@ def run(data: Path, seconds: float, peers: Peers) -> Findings:
             "contaminated": len(english) - judge(texts, index).reason.null_count,
         },
     )
+    add_recall(findings, data / "evals", english)
     findings.claim_speed("decontamination probe", "probe", 100)
     findings.notes = (
         f"The probe takes the time of {distance(findings.speeds, 'probe'):.0f} passes over the bytes. Splitting into words and "
