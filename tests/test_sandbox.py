@@ -201,12 +201,6 @@ def test_the_http_charset_and_the_meta_tag_reach_the_decoder() -> None:
         assert sandbox.extract(html, "iso-8859-1", None) == Extraction("漁船は毎朝日の出前に出港します。")
 
 
-def test_whole_text_gives_menus_too_on_one_line() -> None:
-    html = b"<nav><a>Home</a></nav><main><p>One.</p><p>Two.</p></main>"
-    with Sandbox("trafilatura", {"favor": "precision"}) as sandbox:
-        assert sandbox.extract(html, None, None, whole_text=True) == Extraction("Home One. Two.")
-
-
 def article(number: int) -> bytes:
     shared = (
         "<p>This paragraph stands on every page of the site and would be dropped by a cache of repeated segments.</p>"

@@ -21,7 +21,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
 
 FRAME = struct.Struct("<IQ")  # bytes of the JSON header, bytes of the body
@@ -102,20 +101,14 @@ def _came_near_memory_limit() -> bool:
     return peak_bytes > resource.getrlimit(resource.RLIMIT_AS)[0] * 7 // 8
 
 
-def _whole_text(html: str, url: str | None, options: Header) -> str:
-    """All visible text on one line: enough to tell a language, at a tenth of the cost of main content."""
-    return extract_plain_text(html, preserve_formatting=False)
-
-
 def _answer(extract: Callable[..., str], request: Header, html: bytes, settings: Header) -> tuple[Header, bytes]:
     """Reason and text of one page.
 
     A page that comes within an eighth of the memory limit counts as over it: libraries catch MemoryError (trafilatura
     does, in its fallbacks) or report it as something else (lxml: XPathEvalError), and go on with another text.
     """
-    extract_this = _whole_text if request["whole_text"] else extract
     try:
-        text = extract_this(decode(html, request["charset"]), request["url"], settings["options"])
+        text = extract(decode(html, request["charset"]), request["url"], settings["options"])
         body, reason, detail = text.encode("utf-8", "replace"), None, ""
     except MemoryError:
         body, reason, detail = b"", "memory", "MemoryError"

