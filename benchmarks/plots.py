@@ -64,7 +64,6 @@ ROWS = (
             f"refine, {name}",
             (
                 ("datatrove", f"datatrove, {name}"),
-                ("datatrove, our trafilatura", f"datatrove with trafilatura 2, {name}"),
                 ("trafilatura alone", f"bare loop, {name}"),
             ),
         )

@@ -23,11 +23,10 @@ from benchmarks.measure import Took
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parent / ".peers"
 OURS = "refine"  # the environment that this runs in, for bare extractors
-_DATATROVE = ("datatrove[io,processing]==0.10.1", "spacy==3.8.18", "lxml-html-clean==0.4.6")
 ENVIRONMENTS = {
     # One `pip install` an entry. spaCy has datatrove's English words; lxml's clean-up is missing from its requirements.
-    "datatrove": (_DATATROVE,),  # as released: its requirements bring trafilatura 1.11
-    "datatrove-trafilatura-2": (_DATATROVE, ("trafilatura==2.3.1",)),  # ours, in spite of its requirements
+    # datatrove's requirements bring trafilatura 1.11.
+    "datatrove": (("datatrove[io,processing]==0.10.1", "spacy==3.8.18", "lxml-html-clean==0.4.6"),),
     "suffix-array": (("pydivsufsort==0.0.20",),),
     "sketches": (("rensa==0.5.0", "datasketch==2.0.0", "xxhash==3.6.0"),),
 }
