@@ -7,6 +7,9 @@
 A key is 128 bits (`high`, `low`). A *range* is the top bits of `high`, and the Parquet row group of that number in a shard's
 file. A reply has a row group for each shard, in the order of that shard's file.
 
+Shards of *earlier* runs come before all others. They are asked about only to find out what repeats in the run itself: a key
+that no shard of it has is ONCE for them. Their files are as they left them, and may be cut into other ranges.
+
 Nothing is ever paired: a key that occurs a million times costs one entry in each shard that has it. Sorted, `high` is
 delta-encoded: an entry takes 13 to 15 bytes on disk, of which `low` is 8 (nearly none where it is all zeros).
 """
@@ -28,7 +31,7 @@ KeyFile = str | Path | IO[bytes]
 Identity = dict[str, int | str]
 
 ONCE, FIRST, LATER = (np.uint8(code) for code in range(3))
-"""A key of a shard: nowhere else and once there; repeated, and in no earlier shard; repeated, and in an earlier shard."""
+"""A key of a shard: nowhere else and once there; repeated, and in no shard before; repeated, and in a shard before."""
 
 BYTES_PER_ENTRY = 80
 """Peak memory of `count_occurrences` for each entry of its range (80 measured on 20 million entries)."""
@@ -99,13 +102,14 @@ def write_keys(file: KeyFile, keys: Keys, n_ranges: int, identity: Identity) -> 
 
 
 def count_occurrences(
-    files: Iterable[KeyFile], number: int, n_ranges: int, identity: Identity
+    files: Iterable[KeyFile], number: int, n_ranges: int, identity: Identity, n_earlier: int = 0
 ) -> list[NDArray[np.uint8]]:
     """What each key of range `number` is, for each of the shards' files, given in order; a generator may open one at a time.
 
-    IntegrityError if a file was written with another identity or number of ranges.
+    `n_earlier`: how many of them, the first ones, are of earlier runs. IntegrityError if a file was written with another
+    identity, or one of the others with another number of ranges.
     """
-    parts = [_read_range(file, number, identity | {"ranges": n_ranges}) for file in files]
+    parts = [_read_range(file, number, n_ranges, identity, at < n_earlier) for at, file in enumerate(files)]
     lengths = [len(part) for part in parts]
     if not sum(lengths):
         return [np.empty(0, np.uint8) for _ in lengths]
@@ -115,6 +119,8 @@ def count_occurrences(
     del high, low
     n_shards = np.diff(np.append(begins, len(order)))
     is_repeated = (n_shards > 1) | np.logical_or.reduceat(repeated[order], begins)
+    if n_earlier:
+        is_repeated &= np.maximum.reduceat(order, begins) >= sum(lengths[:n_earlier])
     first_entry = np.minimum.reduceat(order, begins)  # entries are in order of shards
     occurrence = np.empty(len(order), np.uint8)
     occurrence[order] = np.repeat(np.where(is_repeated, LATER, ONCE), n_shards)
@@ -122,13 +128,21 @@ def count_occurrences(
     return np.split(occurrence, np.cumsum(lengths)[:-1])
 
 
-def _read_range(file: KeyFile, number: int, identity: Identity) -> pa.Table:
+def _read_range(file: KeyFile, number: int, n_ranges: int, identity: Identity, of_earlier: bool) -> pa.Table:
+    """Range `number` of one file. `of_earlier`: it may be cut into other ranges."""
     with pq.ParquetFile(file) as parquet:
         stored = (parquet.metadata.metadata or {}).get(_METADATA)
         found = json.loads(stored) if stored else {}
-        if found != identity:
-            raise IntegrityError(f"keys were written with {found}, not {identity}: delete them and run again")
-        return parquet.read_row_group(number, use_threads=False)
+        its_ranges = found.get("ranges", n_ranges) if of_earlier else n_ranges
+        wanted = identity | {"ranges": its_ranges}
+        if found != wanted:
+            raise IntegrityError(f"keys were written with {found}, not {wanted}: delete them and run again")
+        groups = range(number * its_ranges // n_ranges, -(-(number + 1) * its_ranges // n_ranges))
+        table = parquet.read_row_groups(groups, use_threads=False)
+    if its_ranges >= n_ranges:
+        return table
+    here = table["high"].to_numpy() >> np.uint64(64 - (n_ranges - 1).bit_length()) == number
+    return table.filter(pa.array(here))  # a copy: a slice would keep the whole
 
 
 def write_occurrences(file: KeyFile, occurrences: Sequence[NDArray[np.uint8]]) -> None:

@@ -13,6 +13,10 @@ Each of the two rounds writes a shard's keys, for the exchange, and their *place
 key where it is in the text and in the file of keys. So the second round reads only documents with a repeated minimizer, and
 spans are found without text.
 
+A run can be compared with *earlier* ones by what they left: the minimizers and their places, and the tokens of their documents
+(`write_tokens`, where that was asked for). Windows of theirs are hashed only where a minimizer is one of this run's, too.
+Tokens take 0.36 bytes a byte of text (1.9 each, of GPT-2's 1.5), as Parquet's own dictionaries have them.
+
 The paper compares GPT-2's tokens, as do we with `tokenizer` (`dedup.units`). Where we deviate is the default: our own tokens,
 words and punctuation marks. White space is in none of them, so two copies that differ in white space only are copies, and how
 a word is written decides nothing beside it; GPT-2's tokens have the space before a word and single line feeds in them.
@@ -56,6 +60,7 @@ Parts = Iterator[tuple[Keys, Runs]]
 """Keys of a shard and their places; each part has those of some documents, in order."""
 
 _PLACES = pa.schema([(name, pa.uint32()) for name in ("row", "start", "stop", "entry")])
+_TOKENS = pa.schema([("row", pa.uint32()), ("tokens", pa.large_list(pa.uint64()))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +105,8 @@ class Exchange:
     n_ranges: int
     identity: Identity
 
-    def write(self, keys: KeyFile, places: KeyFile, parts: Parts) -> None:
-        """Write a shard's keys and their places."""
+    def write(self, keys: KeyFile, places: KeyFile | None, parts: Parts) -> None:
+        """Write a shard's keys and their places, if these are wanted."""
         columns: list[list[NDArray[Any]]] = [[], [], [], [], []]
         for of_keys, of_runs in parts:
             of_part: tuple[NDArray[Any], ...] = (*of_keys, *of_runs)
@@ -110,6 +115,8 @@ class Exchange:
         rows, starts, stops = (_joined(column, np.uint32) for column in columns[2:])
         joined = Keys(*(_joined(column, np.uint64) for column in columns[:2]))
         entries = write_keys(keys, joined, self.n_ranges, self.identity)
+        if places is None:
+            return
         pq.write_table(
             pa.table([rows, starts, stops, entries], schema=_PLACES),
             places,
@@ -119,9 +126,9 @@ class Exchange:
             write_statistics=False,
         )
 
-    def count(self, reply: KeyFile, files: Iterable[KeyFile], number: int) -> None:
-        """Answer range `number` of all shards' keys, given in order."""
-        write_occurrences(reply, count_occurrences(files, number, self.n_ranges, self.identity))
+    def count(self, reply: KeyFile, files: Iterable[KeyFile], number: int, n_earlier: int = 0) -> None:
+        """Answer range `number` of all shards' keys, given in order; the first `n_earlier` are of earlier runs."""
+        write_occurrences(reply, count_occurrences(files, number, self.n_ranges, self.identity, n_earlier))
 
 
 def _joined(parts: list[NDArray[Any]], dtype: type) -> NDArray[Any]:
@@ -158,6 +165,34 @@ def window_parts(runs: Runs, batches: Iterable[Tokens], min_tokens: int) -> Part
         yield window_keys(tokens, runs.of(tokens.rows), min_tokens)
 
 
+def write_tokens(file: KeyFile, batches: Iterable[Tokens]) -> Iterator[Tokens]:
+    """The same batches, which are written on their way: a row group each, so that dictionaries stay small."""
+    with pq.ParquetWriter(
+        file,
+        _TOKENS,
+        compression="zstd",
+        use_dictionary=["tokens.list.element"],
+        dictionary_pagesize_limit=2**30,  # no row group without one
+        write_statistics=False,
+    ) as writer:
+        for batch in batches:
+            values = pa.LargeListArray.from_arrays(batch.first, batch.hashes)
+            writer.write_table(pa.table([batch.rows, values], schema=_TOKENS), row_group_size=max(len(batch.rows), 1))
+            yield batch
+
+
+def read_tokens(file: KeyFile, rows: NDArray[np.uint32]) -> Iterator[Tokens]:
+    """The tokens of the documents at these rows, batch by batch as they were written."""
+    with pq.ParquetFile(file) as parquet:
+        for group in range(parquet.num_row_groups):
+            here = parquet.read_row_group(group, ["row"], use_threads=False)["row"].to_numpy()
+            chosen = np.isin(here, rows)
+            if chosen.any():
+                table = parquet.read_row_group(group, ["tokens"], use_threads=False)
+                values = table["tokens"].combine_chunks().filter(pa.array(chosen))
+                yield Tokens(here[chosen], values.offsets.to_numpy(), values.values.to_numpy())
+
+
 Shard = Callable[[NDArray[np.uint32] | None], Iterable[Tokens]]
 """Reads the documents at these rows (ascending) of a shard, or all of them, some at a time."""
 
@@ -165,22 +200,25 @@ Repeated = Callable[[int], tuple[Runs, NDArray[np.uint8]]]
 """What `read_places` says of a shard."""
 
 
-def find_spans(shards: Sequence[Shard], settings: SubstringSettings, folder: Path, n_ranges: int = 1) -> Iterator[Runs]:
+def find_spans(
+    shards: Sequence[Shard], settings: SubstringSettings, folder: Path, n_ranges: int = 1, n_earlier: int = 0
+) -> Iterator[Runs]:
     """The spans of each shard, in tokens; all steps in one process, with their files in `folder`.
 
+    The first `n_earlier` shards are of earlier runs: the others are compared with them, and their own spans are not given.
     Memory: the documents that a shard reads at a time, the keys and places of one shard, the keys of one range.
     """
     n = settings.min_tokens
     of_shards: Iterable[Parts] = (minimizer_parts(read(None), n) for read in shards)
-    grams = _exchanged(folder, Exchange(n_ranges, settings.identity("minimizers")), of_shards)
+    grams = _exchanged(folder, Exchange(n_ranges, settings.identity("minimizers")), of_shards, n_earlier)
     found = (grams(shard)[0] for shard in range(len(shards)))
     of_shards = (window_parts(runs, read(np.unique(runs.rows)), n) for read, runs in zip(shards, found, strict=True))
-    windows = _exchanged(folder, Exchange(n_ranges, settings.identity("windows")), of_shards)
-    for shard in range(len(shards)):
+    windows = _exchanged(folder, Exchange(n_ranges, settings.identity("windows")), of_shards, n_earlier)
+    for shard in range(n_earlier, len(shards)):
         yield covered(*windows(shard), n, settings.action == "cut_later")
 
 
-def _exchanged(folder: Path, exchange: Exchange, parts: Iterable[Parts]) -> Repeated:
+def _exchanged(folder: Path, exchange: Exchange, parts: Iterable[Parts], n_earlier: int) -> Repeated:
     kind = exchange.identity["keys"]
     keys, places, replies = [], [], []
     for shard, of_shard in enumerate(parts):
@@ -189,5 +227,5 @@ def _exchanged(folder: Path, exchange: Exchange, parts: Iterable[Parts]) -> Repe
         exchange.write(keys[-1], places[-1], of_shard)
     for number in range(exchange.n_ranges):
         replies.append(folder / f"{kind}-replies-{number}.parquet")
-        exchange.count(replies[-1], keys, number)
+        exchange.count(replies[-1], keys, number, n_earlier)
     return lambda shard: read_places(places[shard], replies, shard)

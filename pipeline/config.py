@@ -112,6 +112,7 @@ class Dedup(Section):
     minhash: MinHash = MinHash()
     store_signatures: bool = False  # for datasketch; see `dedup.signatures`
     substring: Substring = Substring()
+    store_tokens: bool = False  # 0.36 bytes a byte of text, for later runs that find substrings `against` this one
     keep: Literal["first", "longest", "newest"] | Highest = "first"
     scope: Literal["all", "dump"] = "all"
     verify: bool = False  # whether pairs that share a band must have min_jaccard as well, by their shingles

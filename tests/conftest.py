@@ -5,6 +5,7 @@ import hashlib
 import io
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,28 @@ def sample_run(tmp_path_factory: pytest.TempPathFactory, blocklist: Path) -> Pat
     out = tmp_path_factory.mktemp("sample") / "dataset"
     run(sample_recipe(blocklist), out)
     return out
+
+
+class InTurn:
+    """Workers without Dask, for tests that run a hundred stages."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __enter__(self) -> "InTurn":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def run(self, function, tasks, on_tick):
+        return ((number, function(*task)) for number, task in enumerate(tasks))
+
+
+@pytest.fixture(scope="class")
+def in_turn() -> Iterator[None]:
+    """Stages in no time."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("pipeline.cluster.DaskWorkers", InTurn)
+        patched.setattr("os.fsync", lambda _: None)
+        yield

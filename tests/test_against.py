@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,31 +54,6 @@ def write(folder: Path, documents: Sequence[Document], first: int, above: int = 
 def dedup(out: Path, inputs: str | list[str], *given: str, against: Sequence[Path] = (), **options: object) -> None:
     every = ["cluster.workers=0", MINHASH, *given, f"dedup.against={json.dumps([str(path) for path in against])}"]
     run(resolve({"stages": [{"dedup": {}}]}, every, "test"), out, inputs, packed=False, **options)  # type: ignore[arg-type]
-
-
-class InTurn:
-    """Workers without Dask, for tests that run a hundred stages."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def __enter__(self) -> "InTurn":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def run(self, function, tasks, on_tick):
-        return ((number, function(*task)) for number, task in enumerate(tasks))
-
-
-@pytest.fixture(scope="class")
-def in_turn() -> Iterator[None]:
-    """Stages in no time."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("pipeline.cluster.DaskWorkers", InTurn)
-        patched.setattr("os.fsync", lambda _: None)
-        yield
 
 
 def ledger(out: Path, numbers: Sequence[Sequence[range]]) -> list[dict[str, Any]]:
@@ -298,7 +273,7 @@ def test_a_changed_earlier_run_makes_the_later_one_run_again(tmp_path: Path, old
         ("scope=dump", r"scope all \(here dump\)"),
         ("methods=[minhash]", r"methods \['exact', 'minhash', 'urls'\] \(here \['minhash'\]\)"),
         ("verify=true", r"dedup.verify: needs the text of earlier runs"),
-        ("methods=[urls, exact, minhash, substring]", r"substring needs the text of earlier runs"),
+        ("methods=[urls, exact, minhash, substring]", r"old has no tokens to find substrings by"),
     ],
 )
 def test_an_index_of_other_parameters_is_an_error_that_names_both(

@@ -18,7 +18,7 @@ from corpus.tokens import tokens_of
 from dedup import occurrences
 from dedup.occurrences import FIRST, LATER, ONCE, Keys, count_occurrences, write_keys
 from dedup.spans import Spans, apply_action, byte_spans, cut
-from dedup.substring import ACTIONS, Shard, SubstringSettings, find_spans
+from dedup.substring import ACTIONS, Shard, SubstringSettings, find_spans, read_tokens, write_tokens
 from dedup.units import token_values
 from dedup.windows import Tokens, minimizers
 from pipeline.tokens import Tokenizer, _load_gpt2
@@ -41,7 +41,7 @@ def reader(documents: list[Document], per_batch: int) -> Shard:
 
 
 def found_spans(
-    corpus: Corpus, min_tokens: int, action: str = "cut", n_ranges: int = 1, per_batch: int = 2
+    corpus: Corpus, min_tokens: int, action: str = "cut", n_ranges: int = 1, per_batch: int = 2, n_earlier: int = 0
 ) -> list[tuple[int, int, int, int]]:
     """(shard, row, first token, token behind the last) of each span."""
     shards = [reader(documents, per_batch) for documents in corpus]
@@ -49,7 +49,7 @@ def found_spans(
     with TemporaryDirectory() as folder:
         return [
             (shard, *map(int, span))
-            for shard, runs in enumerate(find_spans(shards, chosen, Path(folder), n_ranges))
+            for shard, runs in enumerate(find_spans(shards, chosen, Path(folder), n_ranges, n_earlier), n_earlier)
             for span in zip(*runs, strict=True)
         ]
 
@@ -111,6 +111,19 @@ NESTED = [[(9, *range(60), 8)], [(7, *range(20, 45), 6), (*range(30, 60), 5)], [
 def test_spans_are_those_of_a_brute_force_over_all_windows(corpus, min_tokens, n_ranges, spare_first) -> None:
     action = "cut_later" if spare_first else "cut"
     assert found_spans(corpus, min_tokens, action, n_ranges) == by_brute_force(corpus, min_tokens, spare_first)
+
+
+@given(CORPORA, st.sampled_from([1, 2, 3, 12]), st.sampled_from([1, 4]), st.booleans(), st.integers(1, 3))
+@example(ONE_WORD, 12, 2, True, 1)
+@example(NESTED, 12, 1, False, 2)
+@example(NESTED, 12, 1, True, 1)
+@settings(deadline=None, max_examples=100)
+def test_against_earlier_shards_the_others_have_the_spans_that_all_together_have(
+    corpus, min_tokens, n_ranges, spare_first, n_earlier
+) -> None:
+    n_earlier = min(n_earlier, len(corpus))
+    found = found_spans(corpus, min_tokens, "cut_later" if spare_first else "cut", n_ranges, n_earlier=n_earlier)
+    assert found == [span for span in by_brute_force(corpus, min_tokens, spare_first) if span[0] >= n_earlier]
 
 
 @given(CORPORA, st.sampled_from([1, 3, 12]))
@@ -201,6 +214,45 @@ def test_a_key_file_has_a_row_group_for_each_range_sorted() -> None:
     ]
     assert parquet.num_row_groups == 8
     assert found == [(int(key) >> 61, int(key), key in high[:5]) for key in sorted(high)]
+
+
+KEYS = st.lists(st.integers(0, 7).map(lambda top: top << 61 | top % 2), min_size=1, max_size=8)
+
+
+@given(st.lists(st.tuples(KEYS, st.sampled_from([1, 2, 4, 8])), min_size=2, max_size=4), st.sampled_from([1, 2, 8]))
+@settings(deadline=None, max_examples=60)
+def test_keys_of_earlier_runs_count_in_any_ranges_and_only_where_the_run_has_them(earlier, n_ranges) -> None:
+    (own, _), *earlier = earlier
+    shards = [*earlier, (own, n_ranges)]
+    files = [BytesIO() for _ in shards]
+    for file, (high, its_ranges) in zip(files, shards, strict=True):
+        write_keys(file, Keys(np.array(high, np.uint64), np.zeros(len(high), np.uint64)), its_ranges, {})
+    found = [count_occurrences(files, number, n_ranges, {}, len(earlier)) for number in range(n_ranges)]
+    of_shards = [np.concatenate(parts).tolist() for parts in zip(*found, strict=True)]
+    every = Counter(key for high, _ in shards for key in high)
+    for shard, (high, _) in enumerate(shards):
+        before = {key for others, _ in shards[:shard] for key in others}
+        for key, occurrence in zip(sorted(set(high)), of_shards[shard], strict=True):
+            is_repeated = key in own and every[key] > 1
+            assert occurrence == ((LATER if key in before else FIRST) if is_repeated else ONCE)
+
+
+def documents_of(batches: Iterable[Tokens]) -> dict[int, list[int]]:
+    return {
+        int(row): batch.hashes[batch.first[at] : batch.first[at + 1]].tolist()
+        for batch in batches
+        for at, row in enumerate(batch.rows)
+    }
+
+
+@given(st.lists(FEW_TOKENS | PLANTED, max_size=7), st.sets(st.integers(0, 6)))
+@settings(deadline=None, max_examples=40)
+def test_stored_tokens_are_read_again_for_the_documents_that_are_asked_for(documents, wanted) -> None:
+    file, read = BytesIO(), reader(documents, 2)
+    every = documents_of(write_tokens(file, read(None)))
+    assert every == {row: list(document) for row, document in enumerate(documents)}
+    found = documents_of(read_tokens(file, np.array(sorted(wanted), np.uint32)))
+    assert found == {row: tokens for row, tokens in every.items() if row in wanted}
 
 
 def test_keys_of_other_settings_are_refused() -> None:

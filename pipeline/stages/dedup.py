@@ -73,6 +73,8 @@ def identity(section: dict[str, Any]) -> dict[str, str]:
         if "minhash" not in section["methods"]:
             raise ConfigError("store_signatures: no signatures without the method minhash; add it to dedup.methods")
         refuse_other_schemes(settings)
+    if section["store_tokens"] and "substring" not in section["methods"]:
+        raise ConfigError("store_tokens: without the method substring none are compared; add it to dedup.methods")
     found = {key: str(value) for key, value in settings.identity().items()} | {"unit": section["unit"]}
     if "substring" in section["methods"]:
         found["substring"] = str(SUBSTRING_VERSION)

@@ -28,6 +28,7 @@ _TEXT_BYTES = 0.6  # of documents, a byte of text
 _NEAR_DUPLICATES = 0.1  # of the documents that are no copies
 _SHINGLE_BYTES = 0.4  # a byte of text of candidates: dedup/verification.py
 _CANDIDATES = 0.5  # of the text
+_TOKENS_BYTES = 0.36  # a byte of text: dedup/substring.py
 _SUBSTRING_BYTES = 0.3  # a byte of text: dedup/substring.py, 0.27 for English pages of which 4% are copies
 
 
@@ -53,6 +54,8 @@ def disk_estimate(plan: Plan) -> dict[str, int]:
             estimate["shingles"] = left * text_bytes * _CANDIDATES * _SHINGLE_BYTES
     if "substring" in section["methods"]:
         estimate["substrings"] = left * text_bytes * _SUBSTRING_BYTES
+    if section["store_tokens"]:
+        estimate["tokens"] = left * text_bytes * _TOKENS_BYTES
     estimate["clusters and ledger"] = n_documents * (_VERDICT_BYTES + _LEDGER_BYTES)
     input_bytes = sum(storage.info_of(source["path"])["size"] for source in plan.inputs if source["identity"])
     if plan.inputs and not plan.inputs[0]["path"].endswith(".parquet"):  # JSONL, which may be plain

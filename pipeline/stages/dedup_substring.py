@@ -2,13 +2,16 @@
 
     minimizers         map      keys of the n-grams that say which windows can repeat, and their places
     minimizer_replies  map      over ranges of keys: which occur more than once
+    earlier_windows    map      over shards of earlier runs: keys of the windows that can be in this run, too
     windows            map      keys of the windows that can repeat, and their places
     window_replies     map      over ranges of keys: which occur more than once
 
-A shard's places and the replies give its spans, without any text, when its documents are written.
+A shard's places and the replies give its spans, without any text, when its documents are written. Of earlier runs
+(`pipeline.stages.dedup_against`) are read what their minimizers step left, with `store_tokens` tokens as well.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +20,26 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corpus import storage
+from corpus.dataset import Receipt, StageFolder
 from corpus.schema import SUBSTRING_LEDGER
 from corpus.text import Texts
 from dedup.occurrences import ranges_for
 from dedup.spans import apply_action, byte_spans
-from dedup.substring import Exchange, SubstringSettings, minimizer_parts, read_places, window_parts
+from dedup.substring import (
+    Exchange,
+    SubstringSettings,
+    minimizer_parts,
+    read_places,
+    read_tokens,
+    window_parts,
+    write_tokens,
+)
 from dedup.units import token_values
 from dedup.windows import Runs, Tokens, covered, minimizer_distance
 from pipeline.outcome import batches_of
 from pipeline.stage_run import StageRun
 from pipeline.stages.dedup_pairs import tokenizer_of_unit
-from pipeline.stages.dedup_shards import read_shard, scope_marks
+from pipeline.stages.dedup_shards import Numbering, read_shard, scope_marks
 from pipeline.steps import Made, Plan, Step
 
 _TOKEN_BYTES = {"words": 3, "tokens": 1}
@@ -57,7 +69,10 @@ def _tokens(plan: Plan, shard: int, chosen: NDArray[np.bool_]) -> Iterator[Token
 def write_minimizers(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
     verdicts = read_shard(plan.stage_folder.file("clusters", 0), shard)
     kept = pc.is_null(verdicts["reason"]).to_numpy()
-    parts = minimizer_parts(_tokens(plan, shard, kept), substring_settings(plan).min_tokens)
+    tokens = _tokens(plan, shard, kept)
+    if "tokens" in files:
+        tokens = write_tokens(files["tokens"], tokens)
+    parts = minimizer_parts(tokens, substring_settings(plan).min_tokens)
     _exchange(plan, "minimizers").write(files["minimizers"], files["minimizer_places"], parts)
     return Made(len(kept))
 
@@ -71,51 +86,93 @@ def write_windows(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
     return Made(len(chosen))
 
 
+def write_earlier_windows(plan: Plan, number: int, files: dict[str, Path]) -> Made:
+    folder, shard = _earlier(plan)[number]
+    runs, _ = _places(plan, "minimizer", folder.file("minimizer_places", shard), number)
+    with storage.open_input(folder.file("tokens", shard)) as file:
+        tokens = read_tokens(file, np.unique(runs.rows))
+        parts = window_parts(runs, tokens, substring_settings(plan).min_tokens)
+        _exchange(plan, "windows").write(files["earlier_windows"], None, parts)
+    return Made()
+
+
+def _earlier(plan: Plan) -> list[tuple[StageFolder, int]]:
+    """The shards of earlier runs, which are counted before those of this one."""
+    return [(StageFolder(url), shard) for url, shard in plan.extra["earlier_shards"]]
+
+
 def _repeated(plan: Plan, kind: str, shard: int) -> tuple[Runs, NDArray[np.uint8]]:
     """The repeated places of a shard: of its minimizers or its windows."""
     folder = plan.stage_folder
-    replies = (
-        storage.open_input(folder.file(f"{kind}_replies", number)) for number in range(plan.extra[f"{kind}s_ranges"])
-    )
-    with storage.open_input(folder.file(f"{kind}_places", shard)) as places:
-        return read_places(places, replies, sorted(folder.receipts(f"{kind}s")).index(shard))
+    position = len(_earlier(plan)) + sorted(folder.receipts(f"{kind}s")).index(shard)
+    return _places(plan, kind, folder.file(f"{kind}_places", shard), position)
 
 
-def _count(plan: Plan, kind: str, number: int, files: dict[str, Path]) -> Made:
+def _places(plan: Plan, kind: str, path: str, position: int) -> tuple[Runs, NDArray[np.uint8]]:
+    """`position`: which of the files that were counted belongs to these places."""
+    folder, n_ranges = plan.stage_folder, plan.extra[f"{kind}s_ranges"]
+    replies = (storage.open_input(folder.file(f"{kind}_replies", number)) for number in range(n_ranges))
+    with storage.open_input(path) as places:
+        return read_places(places, replies, position)
+
+
+def _count(plan: Plan, kind: str, earlier: list[str], number: int, files: dict[str, Path]) -> Made:
     folder = plan.stage_folder
-    opened = (storage.open_input(folder.file(f"{kind}s", shard)) for shard in sorted(folder.receipts(f"{kind}s")))
-    _exchange(plan, f"{kind}s").count(files[f"{kind}_replies"], opened, number)
+    own = [folder.file(f"{kind}s", shard) for shard in sorted(folder.receipts(f"{kind}s"))]
+    opened = (storage.open_input(path) for path in [*earlier, *own])
+    _exchange(plan, f"{kind}s").count(files[f"{kind}_replies"], opened, number, len(earlier))
     return Made()
 
 
 def count_minimizers(plan: Plan, number: int, files: dict[str, Path]) -> Made:
-    return _count(plan, "minimizer", number, files)
+    earlier = [folder.file("minimizers", shard) for folder, shard in _earlier(plan)]
+    return _count(plan, "minimizer", earlier, number, files)
 
 
 def count_windows(plan: Plan, number: int, files: dict[str, Path]) -> Made:
-    return _count(plan, "window", number, files)
+    earlier = [plan.stage_folder.file("earlier_windows", at) for at in range(len(_earlier(plan)))]
+    return _count(plan, "window", earlier, number, files)
 
 
 MINIMIZERS = Step("minimizers", ("minimizers", "minimizer_places"), write_minimizers)
 MINIMIZER_REPLIES = Step("minimizer_replies", ("minimizer_replies",), count_minimizers)
+EARLIER_WINDOWS = Step("earlier_windows", ("earlier_windows",), write_earlier_windows)
 WINDOWS = Step("windows", ("windows", "window_places"), write_windows)
 WINDOW_REPLIES = Step("window_replies", ("window_replies",), count_windows)
 
 
 def prepare(run: StageRun, text_bytes: int) -> None:
     """All steps before spans are known. `text_bytes`: of all documents, which bounds the minimizers."""
-    distance = minimizer_distance(run.plan.section["substring"]["min_tokens"])
-    _round(run, MINIMIZERS, MINIMIZER_REPLIES, round(text_bytes / _TOKEN_BYTES[run.plan.section["unit"]] / distance))
-    receipts = run.folder.receipts("minimizers").values()
-    n_minimizers = sum(receipt.outputs["minimizer_places"]["rows"] for receipt in receipts)
-    _round(run, WINDOWS, WINDOW_REPLIES, round(n_minimizers * distance))
+    section, everything = run.plan.section, run.plan.all_inputs()
+    of_earlier = [(folder, folder.receipts("minimizers")) for folder in Numbering(run.plan).folders[:-1]]
+    shards = [(folder.url, shard) for folder, receipts in of_earlier for shard in sorted(receipts)]
+    run.extend_plan(earlier_shards=shards)
+    n_earlier = sum(_n_minimizers(receipts) for _, receipts in of_earlier)
+    distance = minimizer_distance(section["substring"]["min_tokens"])
+    n_own = round(text_bytes / _TOKEN_BYTES[section["unit"]] / distance)
+    _set_ranges(run, "minimizers", n_earlier + n_own)
+    outputs = (*MINIMIZERS.outputs, "tokens") if section["store_tokens"] else MINIMIZERS.outputs
+    run.barrier_step(replace(MINIMIZERS, outputs=outputs), run.shard_keys("minimizers"))
+    _count_ranges(run, MINIMIZER_REPLIES, "minimizers")
+    n_own = _n_minimizers(run.folder.receipts("minimizers"))
+    _set_ranges(run, "windows", round((n_earlier + n_own) * distance))
+    if shards:
+        keys = [run.plan.key("earlier_windows", everything, number) for number in range(len(shards))]
+        run.barrier_step(EARLIER_WINDOWS, keys)
+    run.barrier_step(WINDOWS, run.shard_keys("windows"))
+    _count_ranges(run, WINDOW_REPLIES, "windows")
 
 
-def _round(run: StageRun, keys: Step, replies: Step, most_entries: int) -> None:
-    n_ranges = ranges_for(most_entries, run.plan.section["memory"])
-    run.extend_plan(**{f"{keys.name}_ranges": n_ranges})
-    run.barrier_step(keys, run.shard_keys(keys.name))
-    everything = run.plan.all_inputs()
+def _n_minimizers(receipts: dict[int, Receipt]) -> int:
+    return sum(receipt.outputs["minimizer_places"]["rows"] for receipt in receipts.values())
+
+
+def _set_ranges(run: StageRun, keys: str, most_entries: int) -> None:
+    run.extend_plan(**{f"{keys}_ranges": ranges_for(most_entries, run.plan.section["memory"])})
+
+
+def _count_ranges(run: StageRun, replies: Step, keys: str) -> None:
+    everything, n_ranges = run.plan.all_inputs(), run.plan.extra[f"{keys}_ranges"]
     run.barrier_step(replies, [run.plan.key(replies.name, everything, number) for number in range(n_ranges)])
 
 
