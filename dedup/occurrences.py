@@ -119,9 +119,9 @@ def count_occurrences(
     del high, low
     n_shards = np.diff(np.append(begins, len(order)))
     is_repeated = (n_shards > 1) | np.logical_or.reduceat(repeated[order], begins)
-    if n_earlier:
+    if n_earlier:  # entries are in order of shards
         is_repeated &= np.maximum.reduceat(order, begins) >= sum(lengths[:n_earlier])
-    first_entry = np.minimum.reduceat(order, begins)  # entries are in order of shards
+    first_entry = np.minimum.reduceat(order, begins)
     occurrence = np.empty(len(order), np.uint8)
     occurrence[order] = np.repeat(np.where(is_repeated, LATER, ONCE), n_shards)
     occurrence[first_entry[is_repeated]] = FIRST

@@ -19,7 +19,7 @@ What cannot be had without their text: exact Jaccard similarity (`verify`).
 
 Cost: 5,000 documents of 200 words take 0.56 s alone, 0.84 s against 45,000 earlier ones, and all together in one run 4.8 s. Of
 the earlier band keys only those that the new ones hit are kept in memory, but all digests and verdicts are: about 100 bytes a
-document of every run.
+document of every run. Exact substrings of 1.7 MB of pages: 0.35 s alone, 0.52 s against 15 MB, and all together 1.9 s.
 """
 
 import hashlib
