@@ -25,8 +25,8 @@ from benchmarks.plots import README, RESULTS, draw, readme_with_tables
 HERE = Path(__file__).resolve().parent
 REAL_DATA = HERE.parent.parent / "shared" / "data"
 NAMES = (
-    "reading", "extraction", "url_rules", "language", "filters", "minhash", "dedup_quality", "substring", "decontamination",
-    "blocks", "tokens", "pipeline", "scaling", "scale", "compiling",
+    "reading", "extraction", "blocks_quality", "url_rules", "language", "filters", "minhash", "dedup_quality", "substring",
+    "decontamination", "blocks", "tokens", "pipeline", "scaling", "scale", "compiling",
 )  # fmt: skip
 
 

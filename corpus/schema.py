@@ -59,6 +59,7 @@ EXTRACT_LEDGER = [  # beyond LEDGER: one range request [offset, offset + length)
     ("warc_length", pa.int64()),
     ("language_score", pa.float32()),
     ("detail", pa.string()),  # what the reason does not say: a status code, a type, an exception's name
+    ("confidence", pa.float32()),  # of the first extractor in its text; below min_confidence it is the fallback's
 ]
 
 DEDUP_LEDGER = [

@@ -338,3 +338,40 @@ def add_16_columns(typing_context: Any, rows: Any, found: Any, first: Any, end: 
         return context.get_dummy_value()
 
     return types.none(rows, found, first, end, total, column), generate
+
+
+@intrinsic
+def and_32_columns(
+    typing_context: Any, rows: Any, column: Any, found: Any, limits: Any, kept: Any, first: Any, end: Any, bits: Any
+) -> Any:
+    """bits[j], j < 32: the kept[i] of all i of [first, end) with rows[found[i], column + j] > limits[i], and-ed in registers."""
+    n = 32
+    floats, words = ir.VectorType(ir.FloatType(), n), ir.VectorType(ir.IntType(32), n)
+    first_lane = ir.Constant(words, [0] * n)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        rows, found, limits, kept, bits = (
+            context.make_array(signature.args[i])(context, builder, args[i]) for i in (0, 2, 3, 4, 7)
+        )
+        column, first, end = args[1], args[5], args[6]
+        width = cgutils.unpack_tuple(builder, rows.shape, 2)[1]
+        every = ir.Constant(words, [0xFFFFFFFF] * n)
+        left = cgutils.alloca_once_value(builder, every)
+
+        def splat(array: Any, i: Any, vector: ir.VectorType) -> Any:
+            value = builder.load(builder.gep(array.data, [i]))
+            undefined = ir.Constant(vector, ir.Undefined)
+            one = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+            return builder.shuffle_vector(one, undefined, first_lane)
+
+        with cgutils.for_range_slice(builder, first, end, ir.Constant(first.type, 1)) as (i, _):
+            row = builder.zext(builder.load(builder.gep(found.data, [i])), width.type)
+            start = builder.gep(rows.data, [builder.add(builder.mul(row, width), column)])
+            values = builder.load(builder.bitcast(start, floats.as_pointer()), align=4)
+            holds = builder.fcmp_ordered("<=", values, splat(limits, i, floats))
+            mask = builder.select(holds, every, splat(kept, i, words))
+            builder.store(builder.and_(builder.load(left), mask), left)
+        builder.store(builder.load(left), builder.bitcast(bits.data, words.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    return types.none(rows, column, found, limits, kept, first, end, bits), generate

@@ -20,6 +20,7 @@ from corpus.modules import load_module, shipped, short_name
 from corpus.rules import Rule
 from filters.language_tables import read_table
 from filters.ruleset import Ruleset
+from pipeline.extractors import chosen
 
 
 class Section(BaseModel):
@@ -75,8 +76,16 @@ Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
+class Cascade(Section):
+    """The fallback gets the pages of which the first extractor is less sure than this."""
+
+    first: str
+    fallback: str
+    min_confidence: Fraction
+
+
 class Extract(Section):
-    extractor: str = "trafilatura"
+    extractor: str | Cascade = "trafilatura"
     timeout_seconds: float = Field(5.0, gt=0)  # CPU seconds a page
     memory: Bytes = 2 * 2**30  # address space of the sandbox child
     language_precheck: bool = False  # skip pages whose whole text is confidently in another language
@@ -283,20 +292,26 @@ def _model(kind: str, section: Mapping[str, Any], where: str) -> tuple[type[Sect
     fields: dict[str, Any] = {}
     active: set[str] = set()
     if kind == "extract":
-        names = [section.get("extractor", "trafilatura")]
-        if not isinstance(names[0], str):
-            raise ConfigError(f"{where}.extractor: {names[0]!r} should be a name or a .py file")
+        extractor = section.get("extractor", "trafilatura")
+        if not isinstance(extractor, str):
+            extractor = _checked(Cascade, extractor, f"{where}.extractor").model_dump()
+        names = chosen.names(extractor)
         for name in names + _others("pipeline.extractors", section):
             module = load_module("pipeline.extractors", name)
-            if not hasattr(module, "extract"):
+            if not hasattr(module, "extract") and not hasattr(module, "extract_bytes"):
                 known = ", ".join(shipped("pipeline.extractors"))
-                raise ConfigError(f"{where}.extractor: {name!r} has no extract(html, url, options); known are {known}")
+                raise ConfigError(f"{where}.extractor: {name!r} has no extract or extract_bytes; known are {known}")
+            if names[1:] and name == names[0] and not hasattr(module, "extract_bytes"):
+                raise ConfigError(
+                    f"{where}.extractor.first: {name!r} does not say how sure it is, so nothing would go to the fallback; "
+                    "name `blocks`"
+                )
             options = _options_model(name, getattr(module, "OPTIONS", {}))
             fields[short_name(name)] = (options, options())
         for ruleset in ("url", "language"):
             model = _ruleset_model(ruleset)
             fields[ruleset] = (model | None, model())
-        active = {short_name(names[0]), "url", "language"}
+        active = {short_name(name) for name in names} | {"url", "language"}
     if kind == "filter":
         names = section.get("rulesets", Filter().rulesets)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

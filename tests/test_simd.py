@@ -192,6 +192,26 @@ def test_columns_are_added_row_after_row(found: list[int], draw: st.DataObject) 
     assert total.tolist() == expected.tolist()
 
 
+@kernel(types.void(_FLOATS, types.uint16[::1], types.float32[::1], types.uint32[::1], types.int64, types.uint32[::1]))
+def _and_32_columns(rows, found, limits, kept, first, bits):
+    simd.and_32_columns(rows, 3, found, limits, kept, first, len(found), bits)
+
+
+@given(st.lists(st.integers(0, 9), max_size=30), st.data())
+def test_masks_of_the_columns_beyond_a_limit_are_anded_row_after_row(found: list[int], draw: st.DataObject) -> None:
+    first = draw.draw(st.integers(0, len(found)))
+    random = np.random.default_rng(0)
+    rows = random.integers(-3, 4, (10, 40)).astype(np.float32)
+    limits = random.integers(-3, 4, len(found)).astype(np.float32)
+    kept = random.integers(0, 1 << 32, len(found), np.uint32)
+    bits = np.zeros(32, np.uint32)
+    _and_32_columns(rows, np.array(found, np.uint16), limits, kept, first, bits)
+    expected = np.full(32, 0xFFFFFFFF, np.uint32)
+    for i in range(first, len(found)):
+        expected[rows[found[i], 3:35] > limits[i]] &= kept[i]
+    assert bits.tolist() == expected.tolist()
+
+
 @kernel(types.boolean(types.uint64[::1], types.int64, types.uint64))
 def _in_line(table, at, key):
     simd.prefetch(table, at)

@@ -104,6 +104,7 @@ class Extraction:
     text: str
     reason: str | None = None
     detail: str = ""
+    confidence: float | None = None  # of an extractor that has one
 
 
 class Sandbox:

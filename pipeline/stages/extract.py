@@ -2,8 +2,9 @@
 
     record → status and type → URL rules → payload → [language pre-check] → main text → tidy → language rules
 
-URL rules come before any parsing. HTML is parsed in a sandbox child, so that a page which hangs, crashes or eats memory
-costs itself. `extract.timeout`, `.memory` and `.crash` depend on the machine; `refine replay` runs exactly those again.
+URL rules come before any parsing. HTML is parsed in a sandbox child, so that a page which hangs, crashes or eats memory costs
+itself, or by an extractor whose time and memory are bounded for any page (`blocks`). `extract.timeout`, `.memory` and
+`.crash` depend on the machine; `refine replay` runs exactly those again.
 """
 
 import json
@@ -28,7 +29,7 @@ from filters.ruleset import Ruleset
 from pipeline.blocks.encoding import utf8_page
 from pipeline.blocks.page import read_blocks
 from pipeline.checkpoints import Checkpoints, Position
-from pipeline.extractors import sandbox
+from pipeline.extractors import chosen, sandbox
 from pipeline.extractors.tidy import tidy
 from pipeline.inputs import in_sample
 from pipeline.outcome import Outcome, outcome
@@ -37,7 +38,7 @@ from pipeline.steps import Made, Plan, Step, tick
 from pipeline.tokens import Tokenizer
 from pipeline.warc import Capture, crawl_name, read_captures
 
-OUTPUT_VERSION = 2  # 2: the pre-check reads the page by `pipeline.blocks`
+OUTPUT_VERSION = 2
 BATCH_CAPTURES = 256
 CHECKPOINT_BATCHES = 8
 MACHINE_DEPENDENT = tuple(f"extract.{reason}" for reason in sorted(sandbox.MACHINE_DEPENDENT))
@@ -53,16 +54,17 @@ class Page:
     text: str | None = None
     reason: str | None = None
     detail: str | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
 class Tools:
     """What a worker keeps between shards."""
 
-    sandbox: sandbox.Sandbox
+    extractor: chosen.Extractor
     url: Ruleset | None
     language: Ruleset | None
-    precheck: bool
+    precheck: bool  # not where the extractor itself is as fast
 
 
 def _ruleset(name: str, section: dict[str, Any]) -> Ruleset | None:
@@ -72,26 +74,24 @@ def _ruleset(name: str, section: dict[str, Any]) -> Ruleset | None:
 @lru_cache(maxsize=1)
 def load_tools(section_json: str) -> Tools:
     section = json.loads(section_json)
-    child = sandbox.Sandbox(
-        section["extractor"],
-        section[short_name(section["extractor"])],
-        timeout_seconds=section["timeout_seconds"],
-        memory_bytes=section["memory"],
-    )
-    return Tools(child, _ruleset("url", section), _ruleset("language", section), section["language_precheck"])
+    extractor = chosen.load(section)
+    language = _ruleset("language", section)
+    precheck = section["language_precheck"] and isinstance(extractor, sandbox.Sandbox)
+    return Tools(extractor, _ruleset("url", section), language, precheck)
 
 
 def identity(section: dict[str, Any]) -> dict[str, str]:
-    extractor = load_module("pipeline.extractors", section["extractor"])
-    name = short_name(section["extractor"])
-    decisive = extractor.identity(section[name]) if hasattr(extractor, "identity") else {}
-    found = {f"{name}: {key}": value for key, value in decisive.items()}
+    found: dict[str, str] = {}
+    for extractor in chosen.names(section["extractor"]):
+        module, name = load_module("pipeline.extractors", extractor), short_name(extractor)
+        decisive = module.identity(section[name]) if hasattr(module, "identity") else {}
+        found |= {f"{name}: {key}": value for key, value in decisive.items()} | source_digest(extractor)
     for name in ("url", "language"):
         ruleset = _ruleset(name, section)
         if ruleset is not None:
             found |= {f"{name}: {key}": value for key, value in ruleset.identity().items()}
     found |= {package: version(package) for package in ("fastwarc", "resiliparse", "warcio", "brotli")}
-    return found | source_digest(section["extractor"])
+    return found
 
 
 def write_documents(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
@@ -176,6 +176,7 @@ def extract(
         "warc_length": pa.array([capture.length for capture in captures], pa.int64()),
         "language_score": documents.column("language_score"),
         "detail": pa.array([page.detail for page in pages], pa.string()),
+        "confidence": pa.array([page.confidence for page in pages], pa.float32()),
     }
     ledger = {name: values[name] for name, _ in EXTRACT_LEDGER}
     return outcome(rows, before, documents.batch, verdicts, ledger, tokenizer)
@@ -231,7 +232,8 @@ def _read_text(capture: Capture, page: Page, tools: Tools) -> None:
     else:
         if tools.precheck and tools.language is not None and _other_language(body, capture, page, tools.language):
             return
-        found = tools.sandbox.extract(body, capture.charset, capture.url)
+        found = tools.extractor.extract(body, capture.charset, capture.url)
+        page.confidence = found.confidence
         if found.reason is not None:
             page.reason, page.detail = f"extract.{found.reason}", found.detail
             return
