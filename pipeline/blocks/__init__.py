@@ -10,4 +10,10 @@ page.py            the one pass over the bytes: blocks and containers
 text_features.py   what a block's text is made of
 features.py        the matrix a model sees
 encoding.py        the page as UTF-8
+
+context.py         what the second pass sees of the first
+trees.py           both passes' trees as arrays, all blocks of a page at once
+model.py           the two passes, and which blocks are chosen
+assembly.py        the text of the chosen blocks
+gold.py, labels.py, train.py, scores.py, quality.py     where the model is from and how good it is: MODEL_CARD.md
 """
