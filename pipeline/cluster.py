@@ -16,7 +16,7 @@ from distributed import Client, LocalCluster, as_completed, get_worker
 from distributed.system import MEMORY_LIMIT
 
 from corpus.errors import ConfigError
-from pipeline.config import Cluster
+from pipeline.sections import Cluster
 from pipeline.steps import listen
 
 _SETTINGS = {

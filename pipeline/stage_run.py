@@ -22,9 +22,9 @@ from corpus.dataset import Count, Receipt, StageFolder, add_counts, part_name
 from corpus.errors import ConfigError, GuardError, RefineError, ShardError
 from corpus.modules import short_name
 from filters.ruleset import Ruleset
-from pipeline.config import Guards
 from pipeline.inputs import describe
 from pipeline.progress import Progress
+from pipeline.sections import Guards
 from pipeline.steps import Plan, Step, Workers, missing_items, run_step
 
 

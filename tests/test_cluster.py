@@ -15,7 +15,8 @@ from corpus.dataset import StageFolder
 from corpus.errors import ConfigError, ShardError
 from pipeline import progress
 from pipeline.cluster import DaskWorkers
-from pipeline.config import Cluster, resolve
+from pipeline.config import resolve
+from pipeline.sections import Cluster
 from pipeline.stages import filter as filter_stage
 from pipeline.steps import Attempt, Plan, commit, execute, save_plan
 

@@ -480,7 +480,12 @@ def test_a_giant_record_is_not_held_in_memory(archive: Archive) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"id,url\n1,http://site.test/\n", gzip.compress(b'{"text": "WARC"}\n' * 99, mtime=0), bytes(range(256)) * 999],
+    [
+        b"",
+        b"id,url\n1,http://site.test/\n",
+        gzip.compress(b'{"text": "WARC"}\n' * 99, mtime=0),
+        bytes(range(256)) * 999,
+    ],
 )
 def test_a_file_that_is_no_archive_is_an_input_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "crawl.warc.gz"
