@@ -20,7 +20,7 @@ demo: .venv/installed
 	$(BIN)/refine report demo-output/dataset --by language
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .
