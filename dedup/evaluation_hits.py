@@ -145,7 +145,7 @@ def _add(found, n_found, document, part, word, n_words, at, starts, ends):
 @helper
 def _grow(
     words, word, item_left, text, at, document_left, step,
-    found, n_found, document, part, starts, ends, diagonals, reaches,
+    found, n_found, document, part, starts, ends, diagonals, begins, reaches,
 ):  # fmt: skip
     """Add the runs beyond a run, in the direction of `step`; `word` and `at` are the first that differ.
 
@@ -166,7 +166,7 @@ def _grow(
         slot = (at - word) & (_DIAGONALS - 1)
         if step > 0:
             diagonals[slot] = at - word
-            reaches[slot] = at + n
+            begins[slot], reaches[slot] = at, at + n
         word, at, item_left, document_left = word + step * n, at + step * n, item_left - n, document_left - n
     return n_found, item_left
 
@@ -236,7 +236,10 @@ def _find(
     ends = np.empty(longest, np.int32)
     scratch = np.empty(SCRATCH_BYTES, np.uint8)
     diagonals = np.empty(_DIAGONALS, np.int64)  # at - word of the runs last found
-    reaches = np.empty(_DIAGONALS, np.int64)  # where in the document they end
+    begins, reaches = (
+        np.empty(_DIAGONALS, np.int64),
+        np.empty(_DIAGONALS, np.int64),
+    )  # from where to where in the document
     outgoing = np.uint64(1)
     for _ in range(SEED_WORDS):
         outgoing *= SEED_BASE
@@ -259,9 +262,8 @@ def _find(
             for place in range(directory[bucket], directory[bucket + np.uint64(1)]):
                 word = np.int64(seeds[place])
                 slot = (at - word) & (_DIAGONALS - 1)
-                if (reaches[slot] > at and diagonals[slot] == at - word) or _equal(
-                    words, word, text, at, 1, SEED_WORDS
-                ) < SEED_WORDS:
+                is_known = begins[slot] <= at < reaches[slot] and diagonals[slot] == at - word
+                if is_known or _equal(words, word, text, at, 1, SEED_WORDS) < SEED_WORDS:
                     continue
                 part = _owner(part_words, word)
                 begin, end = part_words[part], part_words[part + 1]
@@ -270,14 +272,14 @@ def _find(
                 n = before + _equal(words, word, text, at, 1, min(end - word, n_words - at))
                 n_found = _add(found, n_found, document, part, first, n, first_at, starts, ends)
                 diagonals[slot] = at - word
-                reaches[slot] = first_at + n
+                begins[slot], reaches[slot] = first_at, first_at + n
                 left = 0
                 for step in (-1, 1):
                     n_found, beyond = _grow(
                         words, first - 1 if step < 0 else first + n, first - begin if step < 0 else end - first - n,
                         text, first_at - 1 if step < 0 else first_at + n,
                         first_at if step < 0 else n_words - first_at - n, step,
-                        found, n_found, document, part, starts, ends, diagonals, reaches,
+                        found, n_found, document, part, starts, ends, diagonals, begins, reaches,
                     )  # fmt: skip
                     left += beyond
                 if 2 * left <= end - begin:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from corpus.errors import ConfigError
@@ -269,6 +269,7 @@ def plain(text: str) -> list[str]:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(PHRASES, PHRASES), min_size=1, max_size=4), st.lists(PHRASES, max_size=4))
+@example([("quark " * 7, "boson quark")], [])  # a run on a diagonal that another one had reached further on
 def test_every_seed_is_found_and_every_run_is_of_equal_words(parts: list[tuple[str, str]], more: list[str]) -> None:
     items = [item(f"q {question}", f"a {answer}") for question, answer in parts]
     texts = [*more, "", " ".join([*more, *(f"{question} {answer}" for question, answer in parts)])]

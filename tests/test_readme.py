@@ -15,6 +15,7 @@ from rich.console import Console
 
 from benchmarks.inputs import english_texts
 from benchmarks.removal_rates import markdown, removal_rates
+from dedup.contamination_methods import METHODS
 from pipeline.config import resolve
 from pipeline.report.explain import explain, render
 from pipeline.report.funnel import funnel, funnel_table
@@ -90,7 +91,12 @@ def test_the_filter_in_the_readme_is_a_rule_set(tmp_path: Path) -> None:
 def test_every_rule_set_and_recipe_is_in_its_table() -> None:
     from corpus.modules import shipped
 
-    assert set(re.findall(r"^\| `(\w+)` \|", TEXT, re.M)) == set(shipped("filters"))
+    rule_sets = TEXT.partition("## Rule sets")[2].partition("###")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", rule_sets, re.M)) == set(shipped("filters"))
+    methods = TEXT.partition("## Evaluation sets")[2].partition("##")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", methods, re.M)) == set(METHODS) | {"method"}
+    extractors = TEXT.partition("### Extractors")[2].partition("###")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", extractors, re.M)) == set(shipped("pipeline.extractors")) | {"extractor"}
     assert set(re.findall(r"`configs/(\w+)\.yaml` \|", TEXT)) == {
         path.stem for path in (PROJECT / "configs").glob("*.yaml")
     }
