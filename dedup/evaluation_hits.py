@@ -236,10 +236,7 @@ def _find(
     ends = np.empty(longest, np.int32)
     scratch = np.empty(SCRATCH_BYTES, np.uint8)
     diagonals = np.empty(_DIAGONALS, np.int64)  # at - word of the runs last found
-    begins, reaches = (
-        np.empty(_DIAGONALS, np.int64),
-        np.empty(_DIAGONALS, np.int64),
-    )  # from where to where in the document
+    begins, reaches = np.empty(_DIAGONALS, np.int64), np.empty(_DIAGONALS, np.int64)  # where in the document
     outgoing = np.uint64(1)
     for _ in range(SEED_WORDS):
         outgoing *= SEED_BASE

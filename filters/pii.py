@@ -217,9 +217,8 @@ def _find(data, offsets, found, counts):
                     start = _local_start(data, behind_email, at) if stop else at
                     if start == at:
                         continue
-                    while (
-                        n > first[document] and starts[n - 1] >= start
-                    ):  # what looked like an IP address is in the name
+                    # what looked like an IP address is in the name
+                    while n > first[document] and starts[n - 1] >= start:
                         n -= 1
                         ips -= 1
                     masks_used[n] = emails % _N_EMAIL_MASKS

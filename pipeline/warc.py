@@ -120,11 +120,8 @@ def _open(path: str, read_ahead_bytes: int) -> IO[bytes]:
         file: IO[bytes] = file_system.open(name, "rb", block_size=max(read_ahead_bytes, 1))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; check the path") from error
-    except (
-        OSError,
-        ValueError,
-        ImportError,
-    ) as error:  # a directory, no permission, an unknown or uninstalled protocol
+    except (OSError, ValueError, ImportError) as error:
+        # a directory, no permission, an unknown or uninstalled protocol
         raise InputError(f"{path}: cannot be opened ({error}); give a WARC, WET or ARC file") from error
     return file
 

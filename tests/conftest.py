@@ -17,9 +17,8 @@ from pipeline.progress import Progress
 from pipeline.run import run_recipe
 from pipeline.stage_run import RunOptions
 
-settings.register_profile(
-    "refine", deadline=None
-)  # no test depends on the time it takes, and kernels compile at first use
+# No test depends on the time it takes, and kernels compile at first use.
+settings.register_profile("refine", deadline=None)
 settings.load_profile("refine")
 
 PROJECT = Path(__file__).resolve().parent.parent

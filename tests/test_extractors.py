@@ -192,8 +192,9 @@ def test_tidy_text_is_storable_and_stays_as_it_is(text: str) -> None:
         "http://a) " * 10**5,
     ],
     ids=["no end", "schemes", "www", "spaces", "newlines", "blank lines", "many"],
-)  # a quadratic step would take hours
+)
 def test_hostile_text_is_tidied_in_linear_time(hostile: str) -> None:
+    # a quadratic step would take hours
     assert len(tidy(hostile)) <= len(hostile)
 
 

@@ -209,9 +209,7 @@ def test_the_share_of_equal_places_strays_less_than_minhash(n_shingles: int, sim
 
 
 @pytest.mark.parametrize("n_shingles", SIZES)
-@pytest.mark.parametrize(
-    "similarity", [s for s in SIMILARITIES if s >= 0.7]
-)  # below, hardly a band of any pair is equal
+@pytest.mark.parametrize("similarity", [s for s in SIMILARITIES if s >= 0.7])  # below, hardly a band is equal
 def test_the_number_of_equal_bands_strays_as_minhashs_or_a_little_less(n_shingles: int, similarity: float) -> None:
     found = pairs(n_shingles, similarity)
     band = found.similarity**found.rows

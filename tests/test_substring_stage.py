@@ -126,9 +126,8 @@ def test_documents_with_copies_are_dropped(tmp_path: Path, action: str, dropped:
 
 
 def test_scope_dump_compares_within_a_crawl_only(tmp_path: Path) -> None:
-    _, ledger = deduplicated(
-        tmp_path, "dedup.scope=dump", n_shards=2
-    )  # the first four texts are of crawl a, the rest of b
+    # the first four texts are of crawl a, the rest of b
+    _, ledger = deduplicated(tmp_path, "dedup.scope=dump", n_shards=2)
     assert [len(spans) for spans in ledger["duplicate_spans"].to_pylist()] == [1, 0, 0, 1, 0, 1, 0, 0, 1]
 
 

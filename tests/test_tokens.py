@@ -154,8 +154,9 @@ def test_a_slice_of_a_column_is_counted_as_int32() -> None:
         ("!" * 1_000_000, 125_000),
     ],
     ids=["letters", "spaces", "newlines", "marks"],
-)  # tiktoken's own pattern panics on the spaces; a quadratic merge would take hours
+)
 def test_a_long_run_of_one_character_is_counted(text: str, expected: int) -> None:
+    # tiktoken's own pattern panics on the spaces; a quadratic merge would take hours
     assert counts("gpt2", text) == [expected]
 
 

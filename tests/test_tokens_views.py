@@ -228,8 +228,8 @@ PLAIN_AND_ALMOST = st.lists(
         ),
         max_size=7,
     ).map("".join),
-    max_size=40,
-).map(" ".join)  # several windows long
+    max_size=40,  # several windows
+).map(" ".join)
 
 
 @settings(max_examples=200, deadline=None)

@@ -48,9 +48,8 @@ def kept(archives: str, extractor: str) -> int:
     for step in steps:
         documents = step.run(documents, 0, 1)
     n_kept = sum(1 for _ in documents)
-    for (
-        child
-    ) in active_children():  # its extractor waits a tenth of a second only, and CPU time counts once a child is joined
+    # Its extractor waits a tenth of a second only, and CPU time counts once a child is joined.
+    for child in active_children():
         child.join()
     return n_kept
 

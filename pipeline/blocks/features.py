@@ -205,9 +205,8 @@ def _neighbours(values, n_blocks):
 )  # fmt: skip
 def _measure(text, rows, containers, title, values, words, first_words, title_table, counts, sums):
     n_blocks = len(rows)
-    n_words = measure_text(
-        text, title[0], title[1], values, np.int64(0), words, np.int64(0)
-    )  # column 0 is written again
+    # column 0 is written again
+    n_words = measure_text(text, title[0], title[1], values, np.int64(0), words, np.int64(0))
     for i in range(n_blocks):
         first_words[i] = n_words
         n_words = measure_text(text, np.int64(rows[i, START]), np.int64(rows[i, END]), values, i, words, n_words)

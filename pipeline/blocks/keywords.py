@@ -26,9 +26,8 @@ GROUPS = {
     "cookie": "cookie consent gdpr popup modal overlay notice",
     "hidden": "hidden hide sr-only screen-reader visually",
 }
-HIDDEN = 1 << list(GROUPS).index(
-    "hidden"
-)  # set by the attributes `hidden` and `aria-hidden`, and by `display: none`, too
+# Set by the attributes `hidden` and `aria-hidden`, and by `display: none`, too.
+HIDDEN = 1 << list(GROUPS).index("hidden")
 
 _N_CLASSES = 32  # of bytes: 1 … 26 a letter in either case, 27 a hyphen, 0 any other
 _CLASS = np.zeros(256, np.uint8)

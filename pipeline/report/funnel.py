@@ -191,9 +191,8 @@ def _groups(batch: pa.RecordBatch, column: str) -> pa.Array:
     values = batch.column(column)
     if column == "url":
         authorities = pc.struct_field(pc.extract_regex(values, _AUTHORITY), "found").dictionary_encode()
-        hosts = pc.struct_field(
-            pc.extract_regex(authorities.dictionary, _HOST), "found"
-        )  # each once: this regex is slow
+        # each once: this regex is slow
+        hosts = pc.struct_field(pc.extract_regex(authorities.dictionary, _HOST), "found")
         values = pc.utf8_lower(hosts).take(authorities.indices)
         values = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
     return pc.fill_null(values, NONE)

@@ -35,9 +35,8 @@ from pipeline.steps import Made, Plan, Step, tick
 Scan = dict[str, str]  # evaluation set → digest of its files
 
 _SET = ("set", pa.string())
-_HITS = pa.schema(
-    [_SET, *((name, pa.int64()) for name in Hits._fields)]
-)  # document: source row; part, word: of the set
+# document: source row; part, word: of the set
+_HITS = pa.schema([_SET, *((name, pa.int64()) for name in Hits._fields)])
 _FREQUENCIES = pa.schema([_SET, ("gram", pa.int64()), ("documents", pa.int64())])
 _ROW_GROUP = 100_000
 
@@ -113,18 +112,16 @@ def run_scans(run: StageRun) -> None:
     plan = run.plan
     scans = scans_of(plan)
     path = _scans_file(plan)
-    for name in (
-        storage.read_json(path) if storage.exists(path) else {}
-    ).keys() - scans.keys():  # nobody asks for it any more
+    known = storage.read_json(path) if storage.exists(path) else {}
+    for name in known.keys() - scans.keys():  # nobody asks for it any more
         for folder in (*_kinds(name), f"receipts/{_kinds(name)[0]}"):
             storage.remove(storage.join(plan.folder, folder))
     done = {name for scan in scans.values() for name in scan}
     new = {name: digest for name, digest in set_digests(plan).items() if name not in done}
     if new:
         scans["scan-" + hashlib.blake2b(json.dumps(new, sort_keys=True).encode(), digest_size=8).hexdigest()] = new
-    storage.write_json(
-        path, scans
-    )  # of a scan, a set that is left out here is not in the shards that are scanned from now on
+    # Of a scan, a set that is left out here is not in the shards that are scanned from now on.
+    storage.write_json(path, scans)
     for name in scans:
         hits, _ = kinds = _kinds(name)
         keys = [_key(plan, hits, source["identity"]) if source["identity"] else None for source in plan.inputs]
