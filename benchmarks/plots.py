@@ -62,10 +62,7 @@ ROWS = (
             f"WARC to Parquet, {name}",
             "pipeline",
             f"refine, {name}",
-            (
-                ("datatrove", f"datatrove, {name}"),
-                ("trafilatura alone", f"bare loop, {name}"),
-            ),
+            (("datatrove", f"datatrove, {name}"), ("trafilatura alone", f"bare loop, {name}")),
         )
         for name in ("precision", "recall")
     ),

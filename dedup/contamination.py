@@ -71,11 +71,7 @@ class Decontaminated:
 
 
 def decontaminate(
-    texts: Texts,
-    hits: Hits,
-    index: EvaluationIndex,
-    suppressed: NDArray[np.bool_],
-    settings: ContaminationSettings,
+    texts: Texts, hits: Hits, index: EvaluationIndex, suppressed: NDArray[np.bool_], settings: ContaminationSettings
 ) -> Decontaminated:
     """`hits` are those of `texts`; grams that are `suppressed` (bool[n_grams]) do not count."""
     method = method_of(settings.method)

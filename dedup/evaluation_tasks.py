@@ -31,15 +31,8 @@ _PASSAGES = {"passage", "context", "article", "support"}
 _ENVIRONMENT = ImmutableSandboxedEnvironment(loader=BaseLoader(), undefined=StrictUndefined, keep_trailing_newline=True)
 _ENVIRONMENT.filters["regex_replace"] = lambda text, pattern, repl, count=0: re.sub(pattern, repl, text, count=count)
 _BLANK_LINES = re.compile(r"\s*\n\s*\n")  # where a prompt was
-_ROW_ERRORS = (
-    TemplateError,
-    TypeError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    SyntaxError,
-    re.error,
-)  # of a template that a row does not suit
+# What a template raises that a row does not suit.
+_ROW_ERRORS = (TemplateError, TypeError, ValueError, LookupError, AttributeError, SyntaxError, re.error)
 
 
 class _Function(str):

@@ -35,17 +35,7 @@ RULES = (
 OPTIONS: dict[str, object] = {"short_line_characters": 30, "view": View.TOKENS}
 
 
-@kernel(
-    types.void(
-        BYTES,
-        OFFSETS,
-        LINES,
-        types.int64[::1],
-        types.int64,
-        types.int64,
-        types.float32[:, ::1],
-    )
-)
+@kernel(types.void(BYTES, OFFSETS, LINES, types.int64[::1], types.int64, types.int64, types.float32[:, ::1]))
 def _measure(data, offsets, lines, first_token, most_lines, short_line_characters, signals):
     table, counts = np.empty(table_size(most_lines), np.int32), np.empty(most_lines, np.int32)
     for document in range(len(offsets) - 1):

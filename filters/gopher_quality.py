@@ -167,17 +167,7 @@ def _count_stop_words(hashes, unseen, stop_hashes, seen):
     return distinct
 
 
-@kernel(
-    types.void(
-        BYTES,
-        OFFSETS,
-        LINES,
-        TOKENS,
-        types.uint16[::1],
-        types.uint64[::1],
-        types.float32[:, ::1],
-    )
-)
+@kernel(types.void(BYTES, OFFSETS, LINES, TOKENS, types.uint16[::1], types.uint64[::1], types.float32[:, ::1]))
 def _measure(data, offsets, lines, tokens, unseen, stop_hashes, signals):
     seen = np.zeros(stop_hashes.size, np.bool_)
     for document in range(len(offsets) - 1):
@@ -215,13 +205,5 @@ def measure(documents: Documents, options: Mapping[str, Any]) -> Measurement:
     low_bits = (stop_hashes & _LOW_BITS).astype(np.int64)
     unseen = np.bincount(low_bits, minlength=int(_LOW_BITS) + 1).astype(np.uint16)
     signals = np.empty((len(_SIGNALS), len(texts)), np.float32)
-    _measure(
-        texts.data,
-        texts.offsets,
-        lines_of(texts),
-        view_of(texts, options["view"]),
-        unseen,
-        stop_hashes,
-        signals,
-    )
+    _measure(texts.data, texts.offsets, lines_of(texts), view_of(texts, options["view"]), unseen, stop_hashes, signals)
     return Measurement(dict(zip(_SIGNALS, signals, strict=True)))

@@ -181,21 +181,9 @@ def _file_entries(name: str, path: str, version: tuple[int, int, int]) -> tuple[
     return entries
 
 
-@kernel(
-    types.float32[:, ::1](BYTES, OFFSETS, TABLE, TABLE, TABLE, TABLE, BYTES, _UINT32, _INT32, OFFSETS, OFFSETS),
-)
+@kernel(types.float32[:, ::1](BYTES, OFFSETS, TABLE, TABLE, TABLE, TABLE, BYTES, _UINT32, _INT32, OFFSETS, OFFSETS))
 def _measure_urls(
-    data,
-    offsets,
-    domains,
-    paths,
-    curated_domains,
-    curated_paths,
-    classes,
-    table,
-    reports,
-    list_of_word,
-    starts,
+    data, offsets, domains, paths, curated_domains, curated_paths, classes, table, reports, list_of_word, starts
 ):
     """float32[_N_SIGNALS, urls]."""
     n_urls = offsets.size - 1

@@ -43,15 +43,8 @@ def _ruleset_model(name: str) -> type[Section]:
     return _options_model(name, ruleset.options, ruleset.rules)
 
 
-_TYPE_NAMES = (
-    "int",
-    "str",
-    "float",
-    "bool",
-    "list",
-    "dict",
-    "Highest",
-)  # what pydantic puts into the path of a union's member
+# What pydantic puts into the path of a union's member.
+_TYPE_NAMES = ("int", "str", "float", "bool", "list", "dict", "Highest")
 
 
 class StageConfig(BaseModel):
@@ -134,11 +127,7 @@ def resolve(raw: Mapping[str, Any], settings: list[str], source: str) -> Recipe:
         )
     return Recipe(
         stages=[
-            StageConfig(
-                kind=kind,
-                name=name,
-                section=_resolved(kind, section, name),
-            )
+            StageConfig(kind=kind, name=name, section=_resolved(kind, section, name))
             for kind, name, section in sections
         ],
         output=_checked(Output, general.get("output", {}), "output"),

@@ -17,15 +17,7 @@ import fsspec
 
 from corpus.errors import InputError
 from pipeline.archive import damaged, healthy
-from pipeline.archive.record import (
-    BLANK_LINE,
-    HEADER_BYTES,
-    NO_RECORD,
-    TOO_LONG,
-    Headers,
-    Record,
-    read_fields,
-)
+from pipeline.archive.record import BLANK_LINE, HEADER_BYTES, NO_RECORD, TOO_LONG, Headers, Record, read_fields
 from pipeline.archive.stored import BLOCK_BYTES, Stored, Window
 from pipeline.payload import MAX_PAYLOAD_BYTES, decode_body
 

@@ -8,15 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.errors import IntegrityError
-from dedup.clusters import (
-    Survivors,
-    choose,
-    clusters,
-    document_keys,
-    document_numbers,
-    group_equal,
-    largest_cluster,
-)
+from dedup.clusters import Survivors, choose, clusters, document_keys, document_numbers, group_equal, largest_cluster
 
 N = 12
 EDGES = st.lists(st.tuples(st.integers(0, N - 1), st.integers(0, N - 1)), max_size=20)

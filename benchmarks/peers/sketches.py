@@ -48,10 +48,6 @@ def xxh3(data: bytes) -> int:
 
 
 serve(
-    {
-        "rensa": rensa,
-        "datasketch sha1": partial(datasketch, None),
-        "datasketch xxh3": partial(datasketch, xxh3),
-    },
+    {"rensa": rensa, "datasketch sha1": partial(datasketch, None), "datasketch xxh3": partial(datasketch, xxh3)},
     ("rensa", "datasketch", "xxhash"),
 )

@@ -59,12 +59,7 @@ OUTPUT_VERSION = 2
 
 _LARGEST, _REPEATED = "largest_cluster", "repeated_documents"
 
-_CLUSTERS = pa.schema(
-    [
-        ("reason", pa.string()),
-        *DEDUP_LEDGER,
-    ]
-)
+_CLUSTERS = pa.schema([("reason", pa.string()), *DEDUP_LEDGER])
 
 
 def identity(section: dict[str, Any]) -> dict[str, str]:
