@@ -32,5 +32,5 @@ def tidy(text: str) -> str:
     lines = text.split("\n")
     if "://" in text or "www." in text.lower():
         lines = [_URLS.sub("", line) if "://" in line or "www." in line.lower() else line for line in lines]
-    text = "\n".join(line.rstrip() for line in lines)
+    text = "\n".join(map(str.rstrip, lines))
     return (_MANY_NEWLINES.sub("\n\n", text) if "\n\n\n" in text else text).strip()
