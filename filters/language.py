@@ -10,6 +10,7 @@ same bits as fastText's, ten times as fast (37 MB/s of CPU time beside 3.7, both
 
 import importlib.util
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ def identity(options: Mapping[str, Any]) -> dict[str, str]:
     return {"model": fingerprint(path)}
 
 
+@cache
 def _path(model: str | None) -> Path:
     if model is not None:
         return Path(model)
