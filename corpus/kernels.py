@@ -16,6 +16,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.serialize import dumps
 
 from corpus.errors import ConfigError
+from corpus.inlining import inlined
 from corpus.kernel_cache import CacheFile
 
 BYTES = types.Array(types.uint8, 1, "C", readonly=True)
@@ -30,7 +31,7 @@ class Kernel(NullCache):  # type: ignore[misc]  # Numba has no types
 
     def __init__(self, function: Callable[..., Any], signature: Any) -> None:
         self.function = function
-        self.dispatcher = numba.njit(nogil=True)(function)
+        self.dispatcher = numba.njit(nogil=True, no_cfunc_wrapper=True)(function)
         self._signature = signature
         self._file = CacheFile(function, signature)
         self._compile = self.dispatcher.compile
@@ -83,10 +84,9 @@ def kernel(signature: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def helper(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that kernels call; it has no signature of its own and is compiled into each of them.
+    """A function that kernels call; it has no signature of its own and is compiled into each of them (`corpus.inlining`).
 
     It may not allocate arrays: it is compiled without reference counting, which otherwise costs two atomic operations per
     array argument and call (the token scan is seven times faster without).
     """
-    compiled: Callable[..., Any] = numba.njit(nogil=True, forceinline=True, _nrt=False)(function)
-    return compiled
+    return inlined(function, nogil=True, forceinline=True, _nrt=False)

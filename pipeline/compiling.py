@@ -17,7 +17,7 @@ from corpus import kernels
 from corpus.modules import load_module, loadable_name
 
 MAX_PROCESSES = 4  # the kernel that takes longest takes a quarter of what all take
-SECONDS_A_KERNEL = 2.0  # for the message
+SECONDS_A_KERNEL = 1.5  # for the message
 
 
 def compile_missing(say: Callable[[str], None]) -> None:
