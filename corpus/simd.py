@@ -375,3 +375,34 @@ def and_32_columns(
         return context.get_dummy_value()
 
     return types.none(rows, column, found, limits, kept, first, end, bits), generate
+
+
+@intrinsic
+def add_chosen_32(typing_context: Any, bits: Any, values: Any, start: Any, total: Any, column: Any) -> Any:
+    """total[column + j] += values[start + index of the lowest bit set in bits[j]], j < 32; each has a bit set."""
+    n = 32
+    number = ir.IntType(32)
+    floats, numbers, addresses, pointers, flags = (
+        ir.VectorType(kind, n) for kind in (ir.FloatType(), number, _WORD, ir.FloatType().as_pointer(), ir.IntType(1))
+    )
+    every, first_lane = ir.Constant(flags, [1] * n), ir.Constant(numbers, [0] * n)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bits, values, total = (context.make_array(signature.args[i])(context, builder, args[i]) for i in (0, 1, 3))
+        found = builder.load(builder.bitcast(bits.data, numbers.as_pointer()), align=4)
+        kind = ir.FunctionType(numbers, [numbers, ir.IntType(1)])
+        count = cgutils.get_or_insert_function(builder.module, kind, "llvm.cttz.v32i32")
+        lowest = builder.zext(builder.call(count, [found, ir.IntType(1)(1)]), addresses)
+        undefined = ir.Constant(addresses, ir.Undefined)
+        start = builder.ptrtoint(builder.gep(values.data, [args[2]]), _WORD)
+        starts = builder.shuffle_vector(builder.insert_element(undefined, start, number(0)), undefined, first_lane)
+        places = builder.add(starts, builder.shl(lowest, ir.Constant(addresses, [2] * n)))
+        kind = ir.FunctionType(floats, [pointers, number, flags, floats])
+        gather = cgutils.get_or_insert_function(builder.module, kind, "llvm.masked.gather.v32f32.v32p0")
+        places = builder.inttoptr(places, pointers)
+        chosen = builder.call(gather, [places, number(4), every, ir.Constant(floats, ir.Undefined)])
+        place = builder.bitcast(builder.gep(total.data, [args[4]]), floats.as_pointer())
+        builder.store(builder.fadd(builder.load(place, align=4), chosen), place, align=4)
+        return context.get_dummy_value()
+
+    return types.none(bits, values, start, total, column), generate

@@ -224,3 +224,17 @@ def test_a_key_is_in_a_line_if_it_is_one_of_its_eight(at: int) -> None:
     assert [bool(_in_line(table, at, np.uint64(key))) for key in range(98, 118)] == [
         key in range(100 + at, 100 + at + simd.LINE) for key in range(98, 118)
     ]
+
+
+@kernel(types.void(types.uint32[::1], types.float32[::1], types.int64, types.float32[::1], types.int64))
+def _add_chosen_32(bits, values, start, total, column):
+    simd.add_chosen_32(bits, values, start, total, column)
+
+
+@given(st.lists(st.integers(1, (1 << 32) - 1), min_size=32, max_size=32))
+def test_values_at_the_lowest_bits_are_added(bits: list[int]) -> None:
+    values = np.random.default_rng(0).normal(size=40).astype(np.float32)
+    total = np.ones(35, np.float32)
+    _add_chosen_32(np.array(bits, np.uint32), values, 5, total, 3)
+    lowest = [(word & -word).bit_length() - 1 for word in bits]
+    assert total.tolist() == [1, 1, 1, *(np.float32(1) + values[[5 + place for place in lowest]]).tolist()]

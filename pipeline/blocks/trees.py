@@ -18,7 +18,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from corpus.kernels import kernel
-from corpus.simd import and_32_columns, first_bit
+from corpus.simd import add_chosen_32, and_32_columns
 
 ROWS = 32  # blocks evaluated at once; a feature matrix has a multiple of it
 MAX_LEAVES = 32
@@ -111,6 +111,4 @@ def _add_trees(matrix, features, thresholds, kept_if_false, starts, leaf_values,
         for tree in range(starts.shape[0] - 1):
             start, end = np.int64(starts[tree]), np.int64(starts[tree + 1])
             and_32_columns(matrix, first, features, thresholds, kept_if_false, start, end, bits)
-            for row in range(ROWS):
-                leaf = first_bit(np.uint64(bits[row]))
-                out[first + row] += leaf_values[np.uint64(tree * MAX_LEAVES + leaf)]
+            add_chosen_32(bits, leaf_values, tree * MAX_LEAVES, out, first)
