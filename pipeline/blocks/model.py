@@ -62,7 +62,7 @@ class Model:
     def probabilities(self, features: NDArray[np.float32], page: Blocks) -> NDArray[np.float32]:
         """How probably each block is main text. `features`: what `features_of` says of the page."""
         n_features, n_blocks = features.shape
-        matrix = np.zeros((n_features + len(CONTEXT), -(-n_blocks // ROWS) * ROWS), np.float32)
+        matrix = np.empty((n_features + len(CONTEXT), -(-n_blocks // ROWS) * ROWS), np.float32)
         matrix[:n_features, :n_blocks] = features
         first = self.first.probabilities(matrix)[:n_blocks]
         matrix[n_features:, :n_blocks] = context_of(first, features, page)
@@ -85,10 +85,10 @@ def choose(probabilities: NDArray[np.float32], words: NDArray[np.float32]) -> tu
     """
     words = words + 1  # marks alone count, too
     probabilities = probabilities**SHARPNESS
-    order = np.argsort(-probabilities, kind="stable")
-    good = np.cumsum((probabilities * words)[order], dtype=np.float64)
-    scores = 2 * good / (np.cumsum(words[order], dtype=np.float64) + good[-1])
-    best = int(np.argmax(scores))
+    order = (-probabilities).argsort(kind="stable")
+    good = (probabilities * words)[order].cumsum(dtype=np.float64)
+    scores = 2 * good / (words[order].cumsum(dtype=np.float64) + good[-1])
+    best = int(scores.argmax())
     chosen = np.zeros(len(order), np.bool_)
     chosen[order[: best + 1]] = True
     return chosen, float(scores[best])

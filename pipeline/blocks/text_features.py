@@ -11,6 +11,18 @@ import numpy as np
 from corpus.hashing import combine
 from corpus.kernels import helper
 from corpus.sentences import ends_sentence
+from corpus.simd import (
+    BEYOND_ASCII,
+    DIGITS,
+    NEWLINE,
+    UPPERCASE,
+    Ranges,
+    bytes_of,
+    count_bits,
+    first_bit,
+    first_bits,
+    masks,
+)
 from corpus.unicode import (
     ALONE,
     DIGIT,
@@ -24,6 +36,7 @@ from corpus.unicode import (
     decode,
     fold,
     kind,
+    kind_of,
     sequence_length,
 )
 
@@ -43,6 +56,25 @@ TEXT_FEATURES = [
 TABLE_SLOTS = 4096  # of the tables of the page's and the title's words; words that share a slot count as one
 _SLOT = np.uint64(64 - 12)
 _IN_WORD = LETTER | DIGIT | MARK
+_LAST_BIT = np.uint64(1 << 63)  # 63 characters at once, so that a run of letters ends inside the mask
+
+
+def _ascii(bits: int) -> Ranges:
+    """The ASCII characters that are of these kinds."""
+    return bytes_of(bytes(byte for byte in range(128) if kind_of(chr(byte)) & bits))
+
+
+_classes = masks(
+    _ascii(_IN_WORD),
+    _ascii(SPACE),
+    UPPERCASE,
+    DIGITS,
+    _ascii(PUNCTUATION),
+    _ascii(SYMBOL),
+    bytes_of(b"!.?"),
+    NEWLINE,
+    BEYOND_ASCII,
+)
 
 
 @helper
@@ -60,21 +92,55 @@ def measure_text(text, start, end, values, i, words, n_words):
     while True:
         bits = SPACE
         code_point = 10
-        is_last = at >= end
-        if not is_last:
+        is_last, is_ascii = at >= end, False
+        in_words = np.uint64(0)
+        if not is_last and text[at] < 128:
+            is_ascii = True
+            in_words, spaces, uppers, numbers, marks, signs, stops, newlines, beyond = _classes(text, at)
+            length = min(end - at, first_bit(beyond | _LAST_BIT))
+            here = first_bits(length)
+            in_words &= here
+            bits = LETTER if in_words & np.uint64(1) else SPACE
+        elif not is_last:
             length = min(sequence_length(text[at]), end - at)  # bytes that are no UTF-8 may promise more than there is
             code_point = min(decode(text, at, length), N_CODE_POINTS - 1)
             bits = kind(code_point)
-            at += length
         if word_length and (bits & _IN_WORD == 0 or bits & ALONE):
             words[n_words] = word
             n_words += 1
             short += word_length <= SHORT_WORD
-            word_length = 0
+            word, word_length = np.uint64(0), 0
         if is_last:
             break
+        if is_ascii:
+            n += length - count_bits(spaces & here)
+            upper += count_bits(uppers & here)
+            digits += count_bits(numbers & here)
+            punctuation += count_bits(marks & here)
+            symbols += count_bits(signs & here)
+            breaks += count_bits(newlines & here)
+            stops &= here
+            sentence_ends += count_bits(stops)
+            others = in_words | signs & here
+            if stops | others:
+                is_ended = stops > others  # the highest bit, the last of them, decides
+            while in_words:
+                first_letter = first_bit(in_words)
+                in_words |= first_bits(first_letter)
+                behind = first_bit(~in_words)
+                for place in range(at + first_letter, at + behind):
+                    word = combine(word, np.uint64(text[place] | 32))
+                word_length += behind - first_letter
+                in_words &= ~first_bits(behind)
+                if behind < length:
+                    words[n_words] = word
+                    n_words += 1
+                    short += word_length <= SHORT_WORD
+                    word, word_length = np.uint64(0), 0
+            at += length
+            continue
+        at += length
         if bits & SPACE:
-            breaks += code_point == 10
             continue
         n += 1
         if bits & ALONE:
@@ -82,8 +148,7 @@ def measure_text(text, start, end, values, i, words, n_words):
             n_words += 1
             is_ended = False
         elif bits & _IN_WORD:
-            lower = code_point | 32 if code_point < 128 else fold(code_point, 0)
-            word = combine(word if word_length else np.uint64(0), np.uint64(lower))
+            word = combine(word, np.uint64(fold(code_point, 0)))
             word_length += 1
             upper += bits & UPPER != 0
             digits += bits & DIGIT != 0
