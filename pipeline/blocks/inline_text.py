@@ -10,13 +10,15 @@ from corpus.kernels import helper
 from corpus.simd import BLOCK, copy_bytes, first_bit, first_bits, masks
 from pipeline.blocks.entities import read_reference
 
-_SPACE, _NEWLINE, _RETURN, _AMPERSAND, _LESS = (np.uint8(ord(character)) for character in " \n\r&<")
+_SPACE, _NEWLINE, _AMPERSAND, _LESS = (np.uint8(ord(character)) for character in " \n&<")
+_ONE, _LAST_BIT = np.uint64(1), np.uint64(1 << 63)
 
-_MARKUP = ((0, 0), (13, 13), (38, 38), (60, 60))
-_CONTROL_SPACES = ((9, 12), (28, 31))
+_MARKUP = ((0, 0), (38, 38), (60, 60))
+_RETURNS = ((13, 13),)
+_CONTROL_SPACES = ((9, 13), (28, 31))
 _SPACES = ((32, 32),)
 _MAY_BE_SPACE = ((0xC2, 0xC2), (0xE1, 0xE3))  # first bytes of all white space beyond ASCII
-_classes = masks(_MARKUP, _CONTROL_SPACES, _SPACES, _MAY_BE_SPACE)
+_classes = masks(_MARKUP, _RETURNS, _CONTROL_SPACES, _SPACES, _MAY_BE_SPACE)
 
 
 @helper
@@ -39,13 +41,6 @@ def _space_length(lead, second, third):
     if lead == 0xE3:
         return 3 if second == 0x80 and third == 0x80 else 0
     return 3 if lead == 0xE1 and second == 0x9A and third == 0x80 else 0
-
-
-@helper
-def _skip_spaces(data, at, end):
-    while at < end and is_space(data[at]):
-        at += 1
-    return at
 
 
 @helper
@@ -72,56 +67,65 @@ def write_break(out, start, to):
 
 
 @helper
+def _read_special(data, at, end, n_white, is_pre, out, start, to):
+    """As `read_text`, for the one thing at `at` that may not stand for itself; (at, to) if it does.
+
+    `n_white`: bytes of ASCII white space there.
+    """
+    byte = data[at]
+    if byte == _AMPERSAND:
+        after, written = read_reference(data, at, end, out, to)
+        if after > at and not is_pre and _space_length(out[to], out[to + 1], out[to + 2]) == written - to:
+            written = _write_space(out, start, to)
+        return after, written
+    if byte == 0:
+        return at + 1, to
+    if is_pre:  # a carriage return
+        if not (at + 1 < end and data[at + 1] == _NEWLINE):
+            out[to] = _NEWLINE
+            to += 1
+        return at + 1, to
+    if n_white == 0:
+        second = data[at + 1] if at + 1 < end else byte
+        third = data[at + 2] if at + 2 < end else byte
+        n_white = _space_length(byte, second, third)
+        if n_white == 0:
+            return at, to
+    return at + n_white, _write_space(out, start, to)
+
+
+@helper
 def read_text(data, at, end, is_pre, out, start, to):
     """Copy text from data[at:end] up to the next "<" to `out`, whose block began at `start` and has come to `to`.
 
     Returns (where the "<" is, else `end`; end of the text in `out`). Needs BLOCK bytes of room behind what it writes.
     """
-    while at < end:
-        markup, control_spaces, spaces, may_be_space = _classes(data, at)
+    while at < end and data[at] != _LESS:
+        markup, returns, control_spaces, spaces, may_be_space = _classes(data, at)
+        white = control_spaces | spaces
         stops = markup | ~first_bits(end - at)
-        if not is_pre:
-            stops |= control_spaces | may_be_space | spaces & (spaces << np.uint64(1))
-            if spaces & np.uint64(1) and (to == start or is_space(out[to - 1])):
-                at = _skip_spaces(data, at, end)
-                continue
-        n = first_bit(stops) if stops else BLOCK
-        if n:
-            if at + BLOCK <= data.size:
-                copy_bytes(data, at, BLOCK, out, to)
-            else:
-                copy_bytes(data, at, n, out, to)
-            at += n
-            to += n
-            if n == BLOCK or at >= end:
-                continue
-        byte = data[at]
-        if byte == _LESS:
-            break
-        if byte == _AMPERSAND:
-            after, written = read_reference(data, at, end, out, to)
-            if after == at:
-                out[to] = byte
-                at, to = at + 1, to + 1
-            elif not is_pre and _space_length(out[to], out[to + 1], out[to + 2]) == written - to:
-                at, to = after, _write_space(out, start, to)
-            else:
-                at, to = after, written
-        elif byte == 0:
-            at += 1
-        elif is_pre:  # a carriage return
-            if not (at + 1 < end and data[at + 1] == _NEWLINE):
-                out[to] = _NEWLINE
-                to += 1
-            at += 1
+        if is_pre:
+            stops |= returns
         else:
-            second = data[at + 1] if at + 1 < end else byte
-            third = data[at + 2] if at + 2 < end else byte
-            width = _space_length(byte, second, third)
-            if width:
-                to = _write_space(out, start, to)
-                at = _skip_spaces(data, at + width, end)
-            else:
-                out[to] = byte
-                at, to = at + 1, to + 1
+            stops |= control_spaces | may_be_space | spaces & (spaces << _ONE)
+            if white & _ONE and (to == start or is_space(out[to - 1])):
+                at += first_bit(~white | _LAST_BIT)
+                continue
+        if at + BLOCK <= data.size:
+            copy_bytes(data, at, BLOCK, out, to)
+        else:
+            copy_bytes(data, at, end - at, out, to)
+        after, written = at + BLOCK, to + BLOCK
+        while stops:
+            n = first_bit(stops)
+            after, written = at + n, to + n
+            if after >= end or data[after] == _LESS:
+                break
+            n_white = first_bit(~(white >> np.uint64(n)) | _LAST_BIT)
+            after, written = _read_special(data, after, end, n_white, is_pre, out, start, written)
+            if after != at + n:
+                break
+            stops &= stops - _ONE
+            after, written = at + BLOCK, to + BLOCK
+        at, to = after, written
     return at, to

@@ -37,7 +37,10 @@ for _letter in range(26):
 
 
 def _automaton() -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
-    """Aho and Corasick's: (next state of each state and class of byte, end to end; bits of the groups seen at a state)."""
+    """Aho and Corasick's: (next state of each state and class of byte, end to end; bits of the groups seen at a state).
+
+    The number of a state is where its row starts in the first.
+    """
     children: list[dict[int, int]] = [{}]
     found = [0]
     for bit, words in enumerate(GROUPS.values()):
@@ -60,7 +63,7 @@ def _automaton() -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
             fallback[child] = int(step[state, byte_class]) if state else 0
             step[state, byte_class] = child
             queue.append(child)
-    return step.reshape(-1), np.array(found, np.int32)
+    return step.reshape(-1) * np.uint16(_N_CLASSES), np.array(found, np.int32)
 
 
 _STEP, _FOUND = _automaton()
@@ -71,7 +74,7 @@ def keywords_in(data, start, end):
     """Bits of the groups that have a word in data[start:end]."""
     state = np.uint64(0)
     bits = 0
-    for at in range(start, end):
-        state = np.uint64(_STEP[state * np.uint64(_N_CLASSES) + np.uint64(_CLASS[data[at]])])
-        bits |= _FOUND[state]
+    for at in range(np.uint64(start), np.uint64(end)):
+        state = np.uint64(_STEP[state + np.uint64(_CLASS[data[at]])])
+        bits |= _FOUND[state // np.uint64(_N_CLASSES)]
     return bits

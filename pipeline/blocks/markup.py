@@ -29,16 +29,21 @@ def _word(name: str) -> np.uint64:
     return np.uint64(int.from_bytes(word, "little") | int(_LOWER))
 
 
-_CLASS, _ID, _ROLE, _STYLE, _HIDDEN, _ARIA_HIDDEN, _HREF = map(
-    _word, ("class", "id", "role", "style", "hidden", "aria-hidden", "href")
+# Attributes that say something. The first three have keywords.
+_ATTRIBUTES = ("class", "id", "role", "style", "aria-hidden", "hidden", "href")
+_N_ATTRIBUTES, _WITH_KEYWORDS = len(_ATTRIBUTES), 3
+_STYLE, _ARIA_HIDDEN, _IS_HIDDEN, _HREF = (
+    _ATTRIBUTES.index(name) for name in ("style", "aria-hidden", "hidden", "href")
 )
+_WORDS = np.array([_word(name) for name in _ATTRIBUTES])
+_LENGTHS = np.array([len(name) for name in _ATTRIBUTES])
 _TRUE, _NONE, _DISPLAY = _word("true"), _word("none"), _word("display")
-_N_TRUE, _N_NONE, _N_DISPLAY, _N_ARIA_HIDDEN = (
-    np.int64(len(name)) for name in ("true", "none", "display", "aria-hidden")
-)
+_N_TRUE, _N_NONE, _N_DISPLAY = (np.int64(len(name)) for name in ("true", "none", "display"))
 
-# What attributes say of an element besides keywords; above their bits.
-SELF_CLOSING, HAS_HREF = 1 << 30, 1 << 29
+# What a tag says is an int: bits of the keywords, then one for each of the attributes that it has, then whether it ends at once.
+_FIRST_ATTRIBUTE = 20
+HAS_HREF = 1 << _FIRST_ATTRIBUTE + _HREF
+SELF_CLOSING = 1 << 30
 
 
 @helper
@@ -104,13 +109,33 @@ def _hides(data, start, end):
 
 
 @helper
-def read_attributes(data, at, end, is_wanted):
-    """(where the tag ends, what its attributes say); `at` is behind the tag's name. (end, 0) if the page ends before the tag.
+def _with_attribute(says, data, name, n, value, value_end):
+    """What a tag says with the attribute whose name is the `n` bytes at `name`; of two of one name the first counts."""
+    word = load_bytes(data, name, min(n, 8)) | _LOWER
+    which = 0
+    while which < _N_ATTRIBUTES and (word != _WORDS[which] or n != _LENGTHS[which]):
+        which += 1
+    bit = 1 << _FIRST_ATTRIBUTE + which
+    if which == _N_ATTRIBUTES or says & bit:
+        return says
+    says |= bit
+    is_hidden = which == _IS_HIDDEN
+    if which < _WITH_KEYWORDS:
+        says |= keywords_in(data, value, value_end)
+    elif which == _STYLE:
+        is_hidden = _hides(data, value, value_end)
+    elif which == _ARIA_HIDDEN:
+        is_hidden = value_end - value == _N_TRUE and load_bytes(data, value, _N_TRUE) | _LOWER == _TRUE
+    return says | HIDDEN if is_hidden else says
 
-    Says keywords, HIDDEN and HAS_HREF if `is_wanted`, SELF_CLOSING always. Of two attributes of one name the first counts.
+
+@helper
+def read_attributes(data, at, end, is_wanted):
+    """(where the tag ends, what it says); `at` is behind the tag's name. (end, 0) if the page ends before the tag.
+
+    Says keywords, HIDDEN and HAS_HREF if `is_wanted`, SELF_CLOSING always.
     """
     says = 0
-    seen = 0
     while True:
         is_slash = False
         while at < end and (_is_blank(data[at]) or data[at] == _SLASH):
@@ -139,30 +164,5 @@ def read_attributes(data, at, end, is_wanted):
                 at = value_end
             if value_end >= end:
                 return end, 0
-        if not is_wanted:
-            continue
-        n = name_end - name
-        word = load_bytes(data, name, min(n, 8)) | _LOWER
-        bit = 0
-        if word == _CLASS and n == 5:
-            bit = 1
-        elif word == _ID and n == 2:
-            bit = 2
-        elif word == _ROLE and n == 4:
-            bit = 4
-        elif word == _STYLE and n == 5:
-            bit = 8
-        elif word == _HIDDEN and n == 6:
-            says |= HIDDEN
-        elif word == _ARIA_HIDDEN and n == _N_ARIA_HIDDEN:
-            bit = 16
-        elif word == _HREF and n == 4:
-            says |= HAS_HREF
-        if bit & ~seen:
-            seen |= bit
-            if bit < 8:
-                says |= keywords_in(data, value, value_end)
-            elif bit == 8:
-                says |= HIDDEN if _hides(data, value, value_end) else 0
-            elif value_end - value == _N_TRUE and load_bytes(data, value, _N_TRUE) | _LOWER == _TRUE:
-                says |= HIDDEN
+        if is_wanted:
+            says = _with_attribute(says, data, name, name_end - name, value, value_end)

@@ -4,7 +4,10 @@ The topmost open element of every kind (`open_at`, by tag) and of every group of
 searches the stack: on a real page, which is at most 45 deep, that is as fast as searching, and on a hostile one it stays so.
 """
 
+import numpy as np
+
 from corpus.kernels import helper
+from corpus.simd import first_bit
 from pipeline.blocks.keywords import GROUPS as KEYWORD_GROUPS
 from pipeline.blocks.tags import (
     ANCESTOR_BIT,
@@ -15,7 +18,6 @@ from pipeline.blocks.tags import (
     GROUP_OF,
     HEADING,
     LI,
-    N_GROUPS,
     PRE,
     SKIPPED,
     STARTS_BARRED_BY,
@@ -38,6 +40,13 @@ _OPEN, _BEFORE, _BEFORE_IN_GROUP = range(INHERITED, INHERITED + 3)
 
 PARENT, CONTAINER_TAG = range(2)  # columns of a container; the parent of the first is -1
 
+# What has been counted so far. Then: links and characters in links (white space aside) of the block at hand, open elements that
+# are not on the stack, and where the title starts and ends in the text.
+(
+    N_BLOCKS, N_CONTAINERS, N_ROWS, N_CELLS, N_ITEMS, N_BODIES, N_LINKS, N_LINK_CHARACTERS, N_UNPUSHED, TITLE_START, TITLE_END,
+    N_COUNTS,
+) = range(12)  # fmt: skip
+
 KEYWORD_BITS = (1 << len(KEYWORD_GROUPS)) - 1
 
 
@@ -45,9 +54,9 @@ KEYWORD_BITS = (1 << len(KEYWORD_GROUPS)) - 1
 def _topmost(group_at, groups):
     """Stack index of the topmost open element of any of the groups; 0 = none."""
     top = 0
-    for group in range(1, N_GROUPS):
-        if groups >> group & 1:
-            top = max(top, group_at[group])
+    while groups:
+        top = max(top, group_at[first_bit(groups)])
+        groups &= groups - np.uint64(1)
     return top
 
 
@@ -57,9 +66,11 @@ def closed_by_start(group_at, tag, depth):
     closed = STARTS_CLOSE[tag]
     barrier = _topmost(group_at, STARTS_BARRED_BY[tag])
     lowest = depth + 1
-    for group in range(1, N_GROUPS):
-        if closed >> group & 1 and group_at[group] > barrier:
-            lowest = min(lowest, group_at[group])
+    while closed:
+        level = group_at[first_bit(closed)]
+        if level > barrier:
+            lowest = min(lowest, level)
+        closed &= closed - np.uint64(1)
     return lowest
 
 
@@ -72,19 +83,27 @@ def closed_by_end(open_at, group_at, tag, depth):
 
 
 @helper
-def pop(stack, depth, level, open_at, group_at):
-    """Close the elements from `level` on; returns the depth then."""
+def pop(stack, depth, level, open_at, group_at, unpushed, counts):
+    """Close the elements from `level` <= depth on; returns the depth then."""
     while depth >= level:
         tag = stack[depth, _OPEN]
         open_at[tag] = stack[depth, _BEFORE]
         group_at[GROUP_OF[tag]] = stack[depth, _BEFORE_IN_GROUP]
         depth -= 1
+    if counts[N_UNPUSHED]:
+        counts[N_UNPUSHED] = 0
+        for tag in range(len(unpushed)):
+            unpushed[tag] = 0
     return depth
 
 
 @helper
-def push(stack, depth, tag, says, open_at, group_at, containers, counts):
-    """Open an element on top; returns the depth then. `counts`: containers, rows, cells, items so far."""
+def push(stack, depth, tag, says, open_at, group_at, unpushed, containers, counts):
+    """Open an element on top; returns the depth then. Where the stack is full it is only counted."""
+    if depth + 1 == len(stack):
+        unpushed[tag] += 1
+        counts[N_UNPUSHED] += 1
+        return depth
     for column in range(INHERITED):
         stack[depth + 1, column] = stack[depth, column]
     depth += 1
@@ -97,29 +116,35 @@ def push(stack, depth, tag, says, open_at, group_at, containers, counts):
     flags = FLAGS[tag]
     stack[depth, KIND] |= flags & (SKIPPED | PRE)
     if flags & BLOCK:
-        bits = says & KEYWORD_BITS
-        stack[depth, TAG] = tag
-        stack[depth, KEYWORDS] |= bits
-        if bits:
-            stack[depth, NEAREST] = bits
-        stack[depth, ANCESTORS] |= ANCESTOR_BIT[tag]
-        stack[depth, DEPTH] += 1
-        if flags & CONTAINER and counts[0] < len(containers):
-            containers[counts[0], PARENT] = stack[depth, CONTAINER_OF]
-            containers[counts[0], CONTAINER_TAG] = tag
-            stack[depth, CONTAINER_OF] = counts[0]
-            counts[0] += 1
-        if tag == TABLE:
-            stack[depth, ROW] = 0
-            stack[depth, CELL] = 0
-        elif tag == TR:
-            counts[1] += 1
-            stack[depth, ROW] = counts[1]
-        elif group == TABLE_CELL:
-            counts[2] += 1
-            stack[depth, CELL] = counts[2]
-            stack[depth, ITEM] = 0
-        elif tag == LI:
-            counts[3] += 1
-            stack[depth, ITEM] = counts[3]
+        _add_context(stack[depth], tag, flags, says & KEYWORD_BITS, containers, counts)
     return depth
+
+
+@helper
+def _add_context(context, tag, flags, keywords, containers, counts):
+    """What a block element adds to the context that it inherits."""
+    context[TAG] = tag
+    context[KEYWORDS] |= keywords
+    if keywords:
+        context[NEAREST] = keywords
+    context[ANCESTORS] |= ANCESTOR_BIT[tag]
+    context[DEPTH] += 1
+    number = counts[N_CONTAINERS]
+    if flags & CONTAINER and number < len(containers):
+        containers[number, PARENT] = context[CONTAINER_OF]
+        containers[number, CONTAINER_TAG] = tag
+        context[CONTAINER_OF] = number
+        counts[N_CONTAINERS] += 1
+    if tag == TABLE:
+        context[ROW] = 0
+        context[CELL] = 0
+    elif tag == TR:
+        counts[N_ROWS] += 1
+        context[ROW] = counts[N_ROWS]
+    elif GROUP_OF[tag] == TABLE_CELL:
+        counts[N_CELLS] += 1
+        context[CELL] = counts[N_CELLS]
+        context[ITEM] = 0
+    elif tag == LI:
+        counts[N_ITEMS] += 1
+        context[ITEM] = counts[N_ITEMS]

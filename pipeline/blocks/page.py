@@ -42,11 +42,19 @@ from pipeline.blocks.open_elements import (
     KIND,
     LINK_CHARACTERS,
     LINKS,
+    N_BLOCKS,
+    N_BODIES,
     N_COLUMNS,
+    N_CONTAINERS,
+    N_COUNTS,
+    N_LINK_CHARACTERS,
+    N_LINKS,
     NEAREST,
     PARENT,
     START,
     TAG,
+    TITLE_END,
+    TITLE_START,
     closed_by_end,
     closed_by_start,
     pop,
@@ -71,7 +79,6 @@ from pipeline.blocks.tags import (
 
 MAX_DEPTH = 256  # real pages: 45
 MAX_BLOCKS = 32_000  # five times as many as the fullest of 2,843 real pages has
-
 
 _INT32S = types.int32[::1]
 _TABLE = types.int32[:, ::1]
@@ -98,50 +105,57 @@ class Blocks(NamedTuple):
 
 
 @helper
-def _end_block(text, start, to, context, blocks, n, link_characters, links):
-    """The block text[start:to] ends; returns (its end without white space, number of blocks then)."""
+def _end_block(text, start, to, context, blocks, counts):
+    """The block text[start:to] ends; returns its end without white space."""
     while to > start and is_space(text[to - 1]):
         to -= 1
     if context[KIND] & PRE:
-        while start < to and (text[start] == 10):
+        while start < to and text[start] == 10:
             start += 1
+    n = counts[N_BLOCKS]
     if to > start and n < len(blocks):
         for column in range(INHERITED):
             blocks[n, column] = context[column]
         blocks[n, START] = start
         blocks[n, END] = to
-        blocks[n, LINK_CHARACTERS] = link_characters
-        blocks[n, LINKS] = links
-        n += 1
-    return to, n
+        blocks[n, LINK_CHARACTERS] = counts[N_LINK_CHARACTERS]
+        blocks[n, LINKS] = counts[N_LINKS]
+        counts[N_BLOCKS] += 1
+    return to
 
 
-@kernel(
-    types.UniTuple(types.int64, 5)(
-        BYTES, types.uint8[::1], _TABLE, _TABLE, _TABLE, _INT32S, _INT32S, _INT32S, types.int64[::1]
-    )
-)
+@helper
+def _closed_from(tag, is_end, depth, open_at, group_at, unpushed, counts):
+    """Stack index of the lowest element that the tag closes; depth + 1 = none, -1 = the tag means nothing."""
+    if is_end and unpushed[tag]:
+        unpushed[tag] -= 1
+        return depth + 1
+    if is_end:
+        level = closed_by_end(open_at, group_at, tag, depth)
+        return level if level <= depth or tag == P else -1  # to browsers, a </p> without its <p> is an empty paragraph
+    if tag == BODY:
+        counts[N_BODIES] += 1
+        return 1 if counts[N_BODIES] == 1 else -1
+    return closed_by_start(group_at, tag, depth)
+
+
+@kernel(types.int64(BYTES, types.uint8[::1], _TABLE, _TABLE, _TABLE, _INT32S, _INT32S, _INT32S, types.int64[::1]))
 def _read(data, text, blocks, containers, stack, open_at, group_at, unpushed, counts):
-    """(bytes of text, blocks, containers, where the title starts and ends in the text). All arrays but `data` begin as zeros.
+    """Bytes of text; the rest is in `counts`, which begins as zeros, as do the arrays from `stack` on.
 
-    One function, since what it keeps while it goes on (position, text written, depth, the open link) is in all of its steps.
+    One loop, whose state (position, text written, depth, the open link) all of its steps change.
     """
     end = data.size
-    zero = np.int64(0)  # a literal would have helpers compiled once for it and once for other numbers
-    at = zero
-    start, to = zero, zero  # of the block at hand, in `text`
-    n_blocks, links, link_characters = zero, zero, zero
-    title_start, title_end = zero, zero
-    depth = zero
-    link_depth = zero  # where the open link stands, counted from 1; 0 = none
-    n_unpushed = 0
-    has_body = False
+    at = 0
+    start, to = 0, 0  # of the block at hand, in `text`
+    depth = 0
+    link_depth = 0  # where the open link stands, counted from 1; 0 = none
     stack[0, TAG] = BODY
     stack[0, DEPTH] = 1
     containers[0, PARENT] = -1
     containers[0, CONTAINER_TAG] = BODY
-    counts[0] = 1
-    while at < end and n_blocks < len(blocks):
+    counts[N_CONTAINERS] = 1
+    while at < end and counts[N_BLOCKS] < len(blocks):
         kind = stack[depth, KIND]
         if kind & SKIPPED:
             at = find_byte(data, at, end, LESS)
@@ -149,7 +163,7 @@ def _read(data, text, blocks, containers, stack, open_at, group_at, unpushed, co
             before = to
             at, to = read_text(data, at, end, kind & PRE, text, start, to)
             if link_depth:
-                link_characters += to - before - _count_unseen(text, before, to)
+                counts[N_LINK_CHARACTERS] += to - before - _count_unseen(text, before, to)
         if at + 1 >= end:
             break
         if data[at + 1] == 33 or data[at + 1] == 63:  # <! <?
@@ -170,65 +184,38 @@ def _read(data, text, blocks, containers, stack, open_at, group_at, unpushed, co
         tag = tag_number(data, name, name_end)
         flags = FLAGS[tag]
         at, says = read_attributes(data, name_end, end, not is_end and (flags & BLOCK or tag == A))
-        if is_end:
+        if flags & (BLOCK | SKIPPED) == 0:
             if tag == A:
-                link_depth = 0
-            if flags & (BLOCK | SKIPPED) == 0 or flags & VOID:
-                continue
-            if unpushed[tag]:
-                unpushed[tag] -= 1
-                level = depth + 1
-            else:
-                level = closed_by_end(open_at, group_at, tag, depth)
-                if level > depth and tag != P:  # to browsers, a </p> without its <p> is an empty paragraph
-                    continue
-        elif flags & RAW:
-            if says & SELF_CLOSING == 0:
+                is_link = not is_end and says & (HAS_HREF | SELF_CLOSING) == HAS_HREF
+                link_depth = depth + 1 if is_link else 0
+                counts[N_LINKS] += is_link and not kind & SKIPPED
+            elif flags & RAW and not is_end and says & SELF_CLOSING == 0:
                 at = find_end_tag(data, at, end, tag)
-            continue
-        elif tag == A:
-            is_link = says & (HAS_HREF | SELF_CLOSING) == HAS_HREF
-            link_depth = depth + 1 if is_link else 0
-            links += 1 if is_link and not kind & SKIPPED else 0
-            continue
-        elif tag == BR:
-            if not kind & SKIPPED:
+            elif tag == BR and not is_end and not kind & SKIPPED:
                 to = write_break(text, start, to)
             continue
-        elif tag == BODY:
-            if has_body:
-                continue
-            has_body = True
-            level = 1
-        elif flags & (BLOCK | SKIPPED) == 0:
+        level = -1 if is_end and flags & VOID else _closed_from(tag, is_end, depth, open_at, group_at, unpushed, counts)
+        if level < 0:
             continue
-        else:
-            level = closed_by_start(group_at, tag, depth)
         if flags & BLOCK and not (kind & SKIPPED and stack[level - 1, KIND] & SKIPPED):
-            if stack[depth, TAG] == TITLE and title_end == 0:
-                title_start, title_end, start = start, to, to
+            if stack[depth, TAG] == TITLE and counts[TITLE_END] == 0:
+                counts[TITLE_START] = start
+                counts[TITLE_END] = to
             else:
-                to, n_blocks = _end_block(text, start, to, stack[depth], blocks, n_blocks, link_characters, links)
-                start = to
-            links, link_characters = 0, 0
+                to = _end_block(text, start, to, stack[depth], blocks, counts)
+            start = to
+            counts[N_LINKS] = 0
+            counts[N_LINK_CHARACTERS] = 0
         if level <= depth:
-            depth = pop(stack, depth, level, open_at, group_at)
+            depth = pop(stack, depth, level, open_at, group_at, unpushed, counts)
             if depth + 1 < link_depth:
                 link_depth = 0
-            if n_unpushed:
-                unpushed[:] = 0
-                n_unpushed = 0
         if tag == BODY:
             stack[0, KEYWORDS] = says & KEYWORD_BITS
             stack[0, NEAREST] = says & KEYWORD_BITS
         elif not (is_end or flags & VOID or says & SELF_CLOSING):
-            if depth + 1 < len(stack):
-                depth = push(stack, depth, tag, says, open_at, group_at, containers, counts)
-            else:
-                unpushed[tag] += 1
-                n_unpushed += 1
-    to, n_blocks = _end_block(text, start, to, stack[depth], blocks, n_blocks, link_characters, links)
-    return to, n_blocks, counts[0], title_start, title_end
+            depth = push(stack, depth, tag, says, open_at, group_at, unpushed, containers, counts)
+    return _end_block(text, start, to, stack[depth], blocks, counts)
 
 
 def read_blocks(html: NDArray[np.uint8]) -> Blocks:
@@ -240,7 +227,8 @@ def read_blocks(html: NDArray[np.uint8]) -> Blocks:
     containers = np.empty((room, 2), np.int32)
     stack = np.zeros((MAX_DEPTH, N_COLUMNS), np.int32)
     open_at, group_at, unpushed = np.zeros(N_TAGS, np.int32), np.zeros(N_GROUPS, np.int32), np.zeros(N_TAGS, np.int32)
-    size, n_blocks, n_containers, title_start, title_end = _read(
-        html, text, rows, containers, stack, open_at, group_at, unpushed, np.zeros(4, np.int64)
-    )
-    return Blocks(text[:size], rows[:n_blocks], containers[:n_containers], (title_start, title_end))
+    counts = np.zeros(N_COUNTS, np.int64)
+    size = _read(html, text, rows, containers, stack, open_at, group_at, unpushed, counts)
+    n_blocks, n_containers = counts[N_BLOCKS], counts[N_CONTAINERS]
+    title = int(counts[TITLE_START]), int(counts[TITLE_END])
+    return Blocks(text[:size], rows[:n_blocks], containers[:n_containers], title)

@@ -115,9 +115,9 @@ GROUP_OF = _by_tag(
     tuple(([*members], GROUPS.index(group)) for group, members in {**_MEMBERS, "section": _SECTIONS}.items())
 )
 ANCESTOR_BIT = _by_tag(tuple(([name], 1 << bit) for bit, name in enumerate(ANCESTORS)))
-STARTS_CLOSE = _by_tag(tuple((names, closed) for names, closed, _ in _STARTS))
-STARTS_BARRED_BY = _by_tag(tuple((names, barrier) for names, _, barrier in _STARTS))
-ENDS_BARRED_BY = _by_tag(_ENDS)
+STARTS_CLOSE = _by_tag(tuple((names, closed) for names, closed, _ in _STARTS)).astype(np.uint64)
+STARTS_BARRED_BY = _by_tag(tuple((names, barrier) for names, _, barrier in _STARTS)).astype(np.uint64)
+ENDS_BARRED_BY = _by_tag(_ENDS).astype(np.uint64)
 
 A, BODY, BR, P, TABLE, TITLE, LI, TR = (
     NUMBERS[name] for name in ("a", "body", "br", "p", "table", "title", "li", "tr")

@@ -128,7 +128,7 @@ def measure_text(text, start, end, values, i, words, n_words):
                 first_letter = first_bit(in_words)
                 in_words |= first_bits(first_letter)
                 behind = first_bit(~in_words)
-                for place in range(at + first_letter, at + behind):
+                for place in range(np.uint64(at + first_letter), np.uint64(at + behind)):
                     word = combine(word, np.uint64(text[place] | 32))
                 word_length += behind - first_letter
                 in_words &= ~first_bits(behind)

@@ -56,7 +56,9 @@ def decode(html: bytes, charset: str | None) -> str:
         return _without_nuls(text)
     declared = _META_CHARSET.search(html[:_META_BYTES])
     names = [charset or "", declared[1].decode("ascii", "replace") if declared else ""]
-    labels = [map_encoding_to_html5(name.strip(), False) for name in names] + [detect_encoding(html)]
+    labels = [map_encoding_to_html5(name.strip(), False) for name in names]
+    if not labels[0] or labels[0] != labels[1]:  # two of three have won
+        labels.append(detect_encoding(html))
     votes = [_AS_BROWSERS_READ.get(label, label) for label in labels if label]
     winner, count = Counter(votes).most_common(1)[0]
     fallbacks = () if count > 1 else votes[1:]

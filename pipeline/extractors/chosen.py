@@ -12,9 +12,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from corpus.modules import load_module, short_name
-from pipeline.extractors.sandbox import EMPTY, TOO_LARGE, Extraction, Sandbox
-
-MAX_HTML_BYTES = 10_000_000  # as in the sandbox
+from pipeline.extractors.sandbox import EMPTY, MAX_HTML_BYTES, TOO_LARGE, Extraction, Sandbox
 
 
 class Extractor(Protocol):

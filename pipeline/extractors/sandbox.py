@@ -43,6 +43,8 @@ TIMEOUT, CRASH, MEMORY, ERROR = "timeout", "crash", "memory", "error"
 FAILURES = frozenset({TIMEOUT, CRASH, MEMORY, ERROR})
 MACHINE_DEPENDENT = frozenset({TIMEOUT, CRASH, MEMORY})  # what `refine replay` tries again
 
+MAX_HTML_BYTES = 10_000_000  # of a page; no extractor gets a longer one
+
 _WALL_PER_CPU_SECOND = 10
 _START_SECONDS = 60.0
 _PIECE_BYTES = 1 << 20
@@ -121,7 +123,7 @@ class Sandbox:
         *,
         timeout_seconds: float = 5.0,
         memory_bytes: int = 2 << 30,
-        max_html_bytes: int = 10_000_000,
+        max_html_bytes: int = MAX_HTML_BYTES,
         max_nesting: int = 1000,
     ) -> None:
         """Raises ConfigError where there is no such extractor."""
