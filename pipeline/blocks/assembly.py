@@ -45,6 +45,8 @@ def assemble(page: Blocks, chosen: NDArray[np.bool_]) -> str:
 def _are_cells(rows: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Whether each block is all the text of its cell, and so are the other blocks of its row."""
     row, cell = rows[:, ROW], rows[:, CELL]
+    if not cell.any():
+        return np.zeros(len(rows), np.bool_)
     blocks_of_cell = np.bincount(cell)[cell]
     is_alone = (cell > 0) & (row > 0) & (blocks_of_cell == 1)
     n_of_row, n_alone = np.bincount(row)[row], np.bincount(row, weights=is_alone)[row]

@@ -9,19 +9,21 @@ from numba import types
 from numpy.typing import NDArray
 
 from corpus.kernels import BYTES, kernel
-from corpus.simd import BLOCK, CONTINUATION, first_bit, first_bits, masks
+from corpus.simd import BEYOND_ASCII, BLOCK, CONTINUATION, first_bit, first_bits, masks
 from pipeline.extractors._child import decode
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 # Escapes may be ISO-2022-JP, and NULs UTF-16 (or go, where libxml2 would stop); the others are never in UTF-8.
-_ODD = ((0, 0), (27, 27), (0xC0, 0xC1), (0xF5, 0xFF))
+_ESCAPES = ((0, 0), (27, 27))
+_ODD = (*_ESCAPES, (0xC0, 0xC1), (0xF5, 0xFF))
 _LEADS_OF_2, _LEADS_OF_3, _LEADS_OF_4 = ((0xC2, 0xDF),), ((0xE0, 0xEF),), ((0xF0, 0xF4),)
 # Leads that not every continuation may follow, and where those that may begin or end.
 _LEADS = tuple(((lead, lead),) for lead in (0xE0, 0xED, 0xF0, 0xF4))
 _BELOW_A0, _BELOW_90 = ((0x80, 0x9F),), ((0x80, 0x8F),)
 _1, _2, _3 = (np.uint64(n) for n in (1, 2, 3))
 _LAST = np.array([0, 1 << 63, 3 << 62, 7 << 61], np.uint64)  # the last n of 64 bytes
+_seldom = masks(_ESCAPES, BEYOND_ASCII)
 _classes = masks(_ODD, CONTINUATION, _LEADS_OF_2, _LEADS_OF_3, _LEADS_OF_4, *_LEADS, _BELOW_A0, _BELOW_90)
 
 
@@ -36,8 +38,12 @@ def utf8_page(html: bytes, charset: str | None) -> NDArray[np.uint8]:
 @kernel(types.boolean(BYTES))
 def _is_plain(data):
     """Whether it is valid UTF-8 without NULs and escapes."""
-    at = np.int64(0)
+    at = 0
     while at < data.size:
+        escapes, beyond_ascii = _seldom(data, at)
+        if escapes | beyond_ascii == 0:
+            at += BLOCK
+            continue
         odd, continuation, of_2, of_3, of_4, e0, ed, f0, f4, below_a0, below_90 = _classes(data, at)
         leads, longer = of_2 | of_3 | of_4, of_3 | of_4
         beyond = (leads & _LAST[1]) | (longer & _LAST[2]) | (of_4 & _LAST[3])
