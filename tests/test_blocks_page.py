@@ -13,7 +13,7 @@ from numba import types
 from benchmarks.peers.lxml_blocks import Agreement, blocks_on_lxml
 from corpus.kernels import BYTES, kernel
 from corpus.simd import find_byte
-from pipeline.blocks.encoding import utf8_page
+from pipeline.blocks.encoding import _is_plain, utf8_page
 from pipeline.blocks.keywords import GROUPS
 from pipeline.blocks.open_elements import (
     ANCESTORS,
@@ -135,6 +135,16 @@ def test_what_is_no_reference_stays(text: str) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<&")))
 def test_white_space_is_one_space_in_any_script(text: str) -> None:
     shown = " ".join(text.replace("\0", "").split())
+    assert texts(text) == ([shown] if shown else [])
+
+
+SPECIAL = [" ", "  ", "\n", "\r\n", "x", "é", "\u00a0", "\u3000", "か", "&", "&amp;", "&nbsp;", "&notit", "\0", "word"]
+
+
+@given(st.integers(0, 130), st.lists(st.sampled_from(SPECIAL), max_size=60).map("".join))
+def test_text_is_read_the_same_wherever_it_stands(n_before: int, text: str) -> None:
+    text = "x" * n_before + text
+    shown = " ".join(html.unescape(text).replace("\0", "").split())
     assert texts(text) == ([shown] if shown else [])
 
 
@@ -338,6 +348,36 @@ def test_blocks_of_real_pages_are_those_of_lxmls_tree(shared_data: Path) -> None
 def test_pages_are_read_in_their_encoding(page: bytes, charset: str | None, text: str) -> None:
     found = read_blocks(utf8_page(page, charset))
     assert [found.block_text(i) for i in range(len(found.rows))] == [text]
+
+
+CUT = ["a", "é", "漢", "😀", "\x7f", "\u0800", "\ud7ff", "\ue000", "\U00010000", "\U0010ffff"]
+NEVER = [
+    b"\xe0\x9f\xbf",
+    b"\xed\xa0\x80",
+    b"\xf0\x8f\xbf\xbf",
+    b"\xf4\x90\x80\x80",
+    b"\xc1\xbf",
+    b"\xf5\x80\x80\x80",
+    b"\x80",
+    b"\0",
+    b"\x1b",
+]
+
+
+@given(
+    st.integers(0, 70),
+    st.lists(st.sampled_from(CUT), max_size=30).map("".join),
+    st.integers(0, 3),
+    st.sampled_from([b"", *NEVER]),
+)
+def test_bytes_are_utf_8_where_python_says_so(n_before: int, text: str, n_cut: int, odd: bytes) -> None:
+    whole = b"a" * n_before + text.encode()
+    page = whole[: len(whole) - n_cut] + odd
+    try:
+        expected = not set("\0\x1b") & set(page.decode())
+    except UnicodeDecodeError:
+        expected = False
+    assert _is_plain(np.frombuffer(page, np.uint8)) == expected
 
 
 @kernel(types.int64(BYTES, types.int64, types.int64, types.uint8))
