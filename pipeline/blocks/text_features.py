@@ -59,7 +59,7 @@ _IN_WORD = LETTER | DIGIT | MARK
 _LAST_BIT = np.uint64(1 << 63)  # 63 characters at once, so that a run of letters ends inside the mask
 
 
-def _ascii(bits: int) -> Ranges:
+def _ascii(bits: np.uint8) -> Ranges:
     """The ASCII characters that are of these kinds."""
     return bytes_of(bytes(byte for byte in range(128) if kind_of(chr(byte)) & bits))
 
