@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import fsspec
+import pyarrow as pa
 import xxhash
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
@@ -36,12 +37,22 @@ def exists(path: str) -> bool:
     return bool(fs.exists(inner))
 
 
-def open_input(path: str, compression: str | None = None) -> IO[bytes]:
+def open_input(path: str) -> IO[bytes]:
     """Open for reading; a missing file is an InputError."""
     try:
-        return fsspec.open(path, "rb", compression=compression).open()
+        return fsspec.open(path, "rb").open()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
+
+
+PACKED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}  # endings → Arrow's names; fsspec has no zstd
+
+
+def open_unpacked(path: str) -> IO[bytes] | pa.CompressedInputStream:
+    """Open for reading what a file holds, unpacked if it has an ending of PACKED. Damage is an OSError."""
+    file = open_input(path)
+    codec = PACKED.get(Path(path).suffix.lower())
+    return file if codec is None else pa.CompressedInputStream(file, codec)
 
 
 def list_folder(folder: str) -> list[str]:

@@ -17,8 +17,8 @@ The default asks for more than coverage. Answers alone are no match, they are wh
 worth `min_bits`: "Which of the following is true?" is no evidence by itself, with its choices it is. Half of the question's
 last words must be there: one that quotes a famous text and then asks is not in every page with the quotation. Question and
 choices count together, so that a word replaced in a short question does not hide an item of fifty words. In 76 MB of text from
-2,843 real pages nothing was flagged; GPT-3's rule flagged one page, which MMLU quotes. OLMo 3's decon has one threshold on
-question, answer and passage added up, 0.8 rising to 1.0 below 50 tokens.
+2,843 real pages neither it nor PaLM's nor Llama 2's rule flagged anything, GPT-3's one page, which
+MMLU quotes. OLMo 3's decon has one threshold on question, answer and passage added up, 0.8 rising to 1.0 below 50 tokens.
 """
 
 from typing import Any

@@ -1,23 +1,25 @@
-"""Files of evaluation items: JSON lines, a JSON list, CSV with a header or Parquet, each also gzipped.
+"""Files of evaluation items: JSON lines, JSON, CSV, tab-separated values, Parquet or a text a line, each also packed (.gz, .zst).
 
-Sets are small (MMLU is 2 MB), so a file is read whole. What is wrong with it is said with its path and line.
+Sets are small (MMLU is 2 MB), so a file is read whole. What is wrong with it is said with its path and line. A `.json` may
+hold a list, an object with one list in it (SQuAD, BIG-bench), one item (MATH), or JSON lines.
 """
 
 import csv
-import gzip
 import io
+import itertools
 import json
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
 from corpus.errors import InputError
-from corpus.storage import open_input
+from corpus.storage import PACKED, open_unpacked
 
-_FORMATS = (".jsonl", ".json", ".csv", ".parquet")
+_FORMATS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt")
 
 
 def list_files(paths: Sequence[str]) -> list[str]:
@@ -39,11 +41,9 @@ def list_files(paths: Sequence[str]) -> list[str]:
 def read_content(path: str) -> bytes:
     """The file's bytes, unpacked."""
     try:
-        with open_input(path) as file:
-            content = file.read()
-        if path.lower().endswith(".gz"):
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
+        with open_unpacked(path) as file:
+            content: bytes = file.read()
+    except OSError as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     if not content.strip():
         raise InputError(f"{path}: is empty; an evaluation file has at least one item")
@@ -52,15 +52,21 @@ def read_content(path: str) -> bytes:
 
 def row_format(path: str) -> str | None:
     """The ending that says how to read a file of items; None if it is none."""
-    return next((end for end in _FORMATS if path.lower().removesuffix(".gz").endswith(end)), None)
+    name = Path(path.lower())
+    end = Path(name.stem).suffix if name.suffix in PACKED else name.suffix
+    return end if end in _FORMATS else None
 
 
-def read_rows(path: str, content: bytes) -> Iterator[tuple[int, object]]:
-    """(row, item): rows are line numbers for JSON lines and otherwise count the items, from 1."""
+def read_rows(path: str, content: bytes, columns: Sequence[str] = ()) -> Iterator[tuple[int, object]]:
+    """(row, item): rows are line numbers for lines of JSON or text and otherwise count the items, from 1.
+
+    `columns`: those of a table without a header. A line of text is an item with the field `text`.
+    """
     form = row_format(path)
     if form is None:
+        packed = " or ".join(PACKED)
         raise InputError(
-            f"{path}: not one of {', '.join(_FORMATS)} (or .gz of these); `ignore:` it if it holds no items"
+            f"{path}: not one of {', '.join(_FORMATS)} (also with {packed}); `ignore:` it if it holds no items"
         )
     if form == ".parquet":
         try:
@@ -74,8 +80,12 @@ def read_rows(path: str, content: bytes) -> Iterator[tuple[int, object]]:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}:{line}: not UTF-8: {error.reason}; convert the file") from None
-    reader = {".jsonl": _json_lines, ".json": _json, ".csv": _csv}[form]
-    yield from reader(path, text)
+    if form in (".csv", ".tsv"):
+        yield from _table(path, text, form == ".tsv", columns)
+    elif form == ".txt":
+        yield from ((number, {"text": line}) for number, line in enumerate(text.split("\n"), 1) if line.strip())
+    else:
+        yield from (_json if form == ".json" else _json_lines)(path, text)
 
 
 def _json_lines(path: str, text: str) -> Iterator[tuple[int, object]]:
@@ -88,12 +98,14 @@ def _json_lines(path: str, text: str) -> Iterator[tuple[int, object]]:
 
 
 def _json(path: str, text: str) -> Iterator[tuple[int, object]]:
-    """A list of items, an object that holds one list of them (BIG-bench's `examples`), or one item (MATH)."""
+    """A list of items, an object that holds one list of them, one item, or lines after all."""
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
-        hint = "; a file of one item a line is named .jsonl" if error.msg == "Extra data" else ""
-        raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}{hint}") from None
+        if error.msg == "Extra data":
+            yield from _json_lines(path, text)
+            return
+        raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
     if isinstance(content, dict):
         lists = [value for value in content.values() if isinstance(value, list) and all(map(_is_object, value))]
         lists = lists or [[content]]
@@ -104,17 +116,39 @@ def _json(path: str, text: str) -> Iterator[tuple[int, object]]:
     yield from enumerate(lists[0], 1)
 
 
+def nested(row: Mapping[str, Any], path: Sequence[str], where: str) -> Iterator[dict[str, Any]]:
+    """The objects at a path through lists, each with the fields of those that it lies in."""
+    if not path:
+        yield dict(row)
+        return
+    inner = row.get(path[0])
+    if not isinstance(inner, list) or not all(map(_is_object, inner)):
+        raise InputError(f"{where}: no list of objects {path[0]!r}; the item has {', '.join(map(str, row))}")
+    for one in inner:
+        yield from nested({key: value for key, value in row.items() if key != path[0]} | one, path[1:], where)
+
+
 def _is_object(value: object) -> bool:
     return isinstance(value, dict)
 
 
-def _csv(path: str, text: str) -> Iterator[tuple[int, object]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _table(path: str, text: str, by_tabs: bool, columns: Sequence[str]) -> Iterator[tuple[int, object]]:
+    """CSV (RFC 4180), or values between tabs, where a quotation mark is text like any other.
+
+    The first row is the header unless `columns` are given and it has none of their first.
+    """
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE) if by_tabs else csv.reader(lines, strict=True)
     try:
-        header = next(reader)
-        for number, row in enumerate((row for row in reader if row), 1):
+        rows: Iterator[list[str]] = (row for row in reader if row)
+        first = next(rows, [])
+        if columns and columns[0] not in first:
+            header, source, rows = columns, "the map", itertools.chain([first], rows)
+        else:
+            header, source = first, "the header"
+        for number, row in enumerate(rows, 1):
             if len(row) != len(header):
-                raise InputError(f"{path}:{reader.line_num}: {len(row)} cells where the header has {len(header)}")
+                raise InputError(f"{path}:{reader.line_num}: {len(row)} cells where {source} has {len(header)}")
             yield number, dict(zip(header, row, strict=True))
     except csv.Error as error:
         raise InputError(f"{path}:{reader.line_num}: not CSV: {error}") from None

@@ -1,6 +1,6 @@
 """Which fields of an evaluation set hold its text: a map in YAML, the user's own or ours.
 
-Ours is `evaluation_fields.yaml`, which also describes the form; it knows 30 sets by the names of their files.
+Ours is `evaluation_fields.yaml`, which also describes the form; it knows 31 sets by the names of their files.
 """
 
 import difflib
@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ValidationError
 from corpus.errors import ConfigError, InputError
 from corpus.storage import open_input
 
-_NAMES_ABOVE = 2  # folders above a file that may name its set
+_NAMES_ABOVE = 3  # folders above a file that may name its set
 
 
 class Parts(NamedTuple):
@@ -52,11 +52,13 @@ class SetFields(BaseModel, frozen=True, extra="forbid"):
     strip: Annotated[_Names, AfterValidator(_compilable)] = ()
     split: str | None = None
     blank: str | None = None
+    items: _Names = ()
+    columns: _Names = ()
 
     @property
     def identity(self) -> str:
         """What decides the text that is read."""
-        return self.model_dump_json(exclude={"files"})
+        return self.model_dump_json(exclude={"files"}, exclude_defaults=True)
 
     @property
     def text_fields(self) -> str:
@@ -94,7 +96,9 @@ class SetFields(BaseModel, frozen=True, extra="forbid"):
                 values = [re.sub(pattern, "", value) for value in values]
             return [text for value in values if (text := value.strip())]
         hint = next((hint for path in _alternatives(field) if (hint := nearest(path, list(row)))), "")
-        raise InputError(f"{where}: no field {field!r}; the item has {', '.join(map(str, row))}{hint}")
+        raise InputError(
+            f"{where}: no field {field!r}; the item has {', '.join(map(str, row))}{hint or '; map the set in `fields`'}"
+        )
 
 
 @lru_cache(maxsize=1024)
@@ -186,4 +190,4 @@ def _at(value: Any, path: Sequence[str]) -> Any:
         return [_at(element, path) for element in value]
     if not isinstance(value, dict):
         raise KeyError(path[0])
-    return _at(value[path[0]], path[1:])
+    return list(value) if path[0] == "*" else _at(value[path[0]], path[1:])

@@ -9,15 +9,16 @@ error, and so is one in which no item has a question or a passage, or in which a
 """
 
 import hashlib
+import itertools
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from corpus.errors import InputError
-from dedup.evaluation_files import list_files, read_content, read_rows
+from dedup.evaluation_files import list_files, nested, read_content, read_rows
 from dedup.evaluation_map import FieldMap, SetFields, read_map, set_of
 from dedup.evaluation_tasks import Task, find_tasks, is_yaml
 
@@ -99,11 +100,23 @@ def _labels(names: Mapping[str, str]) -> dict[str, str]:
     return labels
 
 
-def _items(path: str, content: bytes, name: str, source: SetFields | Task, label: str) -> list[EvaluationItem]:
-    items = []
-    for number, row in read_rows(path, content):
+def _rows(path: str, content: bytes, source: SetFields | Task) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(number, item); where rows hold several items, their numbers count the items of the file."""
+    columns, way = (source.columns, source.items) if isinstance(source, SetFields) else ((), ())
+    count = itertools.count(1)
+    for number, row in read_rows(path, content, columns):
         if not isinstance(row, dict):
             raise InputError(f"{path}:{number}: an item should be an object with fields, not {json.dumps(row)[:40]}")
+        if not way or way[0] not in row:
+            yield number, row
+            continue
+        for item in nested(row, way, f"{path}:{number}"):
+            yield next(count), item
+
+
+def _items(path: str, content: bytes, name: str, source: SetFields | Task, label: str) -> list[EvaluationItem]:
+    items = []
+    for number, row in _rows(path, content, source):
         items.append(EvaluationItem(name, f"{label}:{number}", *source.parts(row, f"{path}:{number}")))
     if not items:
         raise InputError(f"{path}: has no items")

@@ -66,7 +66,7 @@ PUBLISHED: list[tuple[str, str, Row, Parts]] = [
     ("lambada", "lambada_openai/test.jsonl", {"text": "She opened the door and saw the door"},
      Parts(("She opened the door and saw the door",), (), ())),
     ("lambada", "lambada.jsonl", {"context": "She opened the door and saw the", "continuation": "door"},
-     Parts((), ("door",), ("She opened the door and saw the",))),
+     Parts(("She opened the door and saw the\ndoor",), (), ())),
     ("math", "hendrycks_math/algebra/test.jsonl",
      {"problem": "Solve $x+1=2$.", "level": "Level 1", "type": "Algebra", "solution": "$x=\\boxed{1}$"},
      Parts(("Solve $x+1=2$.",), ("$x=\\boxed{1}$",), ())),
@@ -149,6 +149,74 @@ PUBLISHED: list[tuple[str, str, Row, Parts]] = [
 ]  # fmt: skip
 
 
+# What the authors' own files look like where these are not an object a line.
+FILES: list[tuple[str, str, str, list[Parts]]] = [
+    ("agieval", "AGIEval/data/v1_1/math.jsonl", '{"passage": null, "question": "What is 2+2?", "options": null, "answer": "4"}',
+     [Parts(("What is 2+2?",), (), ())]),
+    ("arc", "ARC-V1/ARC-Easy/ARC-Easy-Test.csv",
+     "questionID,AnswerKey,question\nM_1,A,What melts ice? (A) heat (B) cold\n",
+     [Parts(("What melts ice? (A) heat (B) cold",), ("A",), ())]),
+    ("ifeval", "instruction_following_eval/data/input_data.jsonl", '{"key": 1, "prompt": "Write two lines.", "kwargs": []}',
+     [Parts(("Write two lines.",), (), ())]),
+    ("lambada", "lambada-dataset/lambada_test_plain_text.txt", "she opened the door\n\nand so `` he '' did\n",
+     [Parts(("she opened the door",), (), ()), Parts(("and so `` he '' did",), (), ())]),
+    ("math", "MATH/test/algebra/1.json", '{"problem": "Solve $x+1=2$.", "level": "Level 1", "solution": "$x=1$"}',
+     [Parts(("Solve $x+1=2$.",), ("$x=1$",), ())]),
+    ("mbpp", "sanitized-mbpp.json", '[{"task_id": 2, "prompt": "Write a function.", "code": "pass", "test_list": []}]',
+     [Parts(("Write a function.",), ("pass",), ())]),
+    ("mmlu", "mmlu/data/test/anatomy_test.csv", '"Which bone, if any?",ulna,skull,rib,"hip, left",B\nWhich nerve?,a,b,c,d,A\n',
+     [Parts(("Which bone, if any?",), ("ulna", "skull", "rib", "hip, left"), ()),
+      Parts(("Which nerve?",), ("a", "b", "c", "d"), ())]),
+    ("mmlu", "mmlu/test.csv", "question,A,B,C,D,answer\nWhich nerve?,a,b,c,d,A\n",
+     [Parts(("Which nerve?",), ("a", "b", "c", "d"), ())]),
+    ("musr", "MuSR/datasets/object_placements.json",
+     '[{"context": "Ann was seen.", "questions": [{"question": "Where?", "answer": 0, "choices": ["here", "there"]}, '
+     '{"question": "When?", "answer": 0, "choices": ["now"]}]}]',
+     [Parts(("Ann was seen.\nWhere?",), ("here", "there"), ()), Parts(("Ann was seen.\nWhen?",), ("now",), ())]),
+    ("piqa", "physicaliqa-train-dev/dev.jsonl", '{"id": "a", "goal": "To dry paper,", "sol1": "hang it", "sol2": "wet it"}',
+     [Parts(("To dry paper,",), ("hang it", "wet it"), ())]),
+    ("quac", "quac/val_v0.2.json",
+     '{"data": [{"title": "Ice", "background": "Water.", "section_title": "Cold", "paragraphs": [{"id": "p", "context": '
+     '"Ice is cold. CANNOTANSWER", "qas": [{"id": "q", "question": "Why?", "answers": [{"text": "It froze", "answer_start": 0}], '
+     '"orig_answer": {"text": "It froze"}, "followup": "n", "yesno": "x"}]}]}]}',
+     [Parts(("Why?",), ("It froze",), ("Ice is cold. CANNOTANSWER",))]),
+    ("record", "record/dev.json",
+     '{"version": "1.0", "data": [{"id": "r", "source": "Daily", "passage": {"text": "Ann rowed.", "entities": []}, "qas": '
+     '[{"id": "q", "query": "Then @placeholder sang.", "answers": [{"start": 0, "end": 2, "text": "Ann"}]}]}]}',
+     [Parts(("Then @placeholder sang.", "Then Ann sang."), (), ("Ann rowed.",))]),
+    ("rte", "glue_data/RTE/dev.tsv",
+     'index\tsentence1\tsentence2\tlabel\n0\t"It rained," she said.\tIt was wet.\tentailment\n',
+     [Parts(("It was wet.",), (), ('"It rained," she said.',))]),
+    ("sciq", "SciQ dataset-2 3/test.json",
+     '[{"question": "What boils?", "distractor3": "a", "distractor1": "b", "distractor2": "c", "correct_answer": "d", '
+     '"support": ""}]',
+     [Parts(("What boils?",), ("d", "b", "c", "a"), ())]),
+    ("squad", "squad/dev-v2.0.json",
+     '{"version": "v2.0", "data": [{"title": "Ice", "paragraphs": [{"context": "Ice is cold.", "qas": [{"question": '
+     '"What is cold?", "id": "1", "answers": [{"text": "Ice", "answer_start": 0}], "is_impossible": false}, {"question": '
+     '"What is warm?", "id": "2", "answers": [], "plausible_answers": [], "is_impossible": true}]}]}]}',
+     [Parts(("What is cold?",), ("Ice",), ("Ice is cold.",)), Parts(("What is warm?",), (), ("Ice is cold.",))]),
+    ("truthfulqa", "TruthfulQA/data/mc_task.json",
+     '[{"question": "May I sail?", "mc1_targets": {"Yes": 1, "No": 0}, "mc2_targets": {"Yes": 1, "You may": 1}}]',
+     [Parts(("May I sail?",), ("Yes", "No", "You may"), ())]),
+    ("web_questions", "webquestions.examples.test.json",
+     '[{"url": "http://f.example/ann", "targetValue": "(list (description \\"To sail\\") (description Row))", '
+     '"utterance": "what does ann do?"}]',
+     [Parts(("what does ann do?",), ('To sail"', "Row"), ())]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "file", "content", "parts"), FILES, ids=[file for _, file, _, _ in FILES])
+def test_a_file_as_its_authors_publish_it_is_read(
+    tmp_path: Path, name: str, file: str, content: str, parts: list[Parts]
+) -> None:
+    path = tmp_path / "evals" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    items = read_evaluation_sets([str(tmp_path / "evals")]).items
+    assert [(item.set, Parts(*item[2:])) for item in items] == [(name, one) for one in parts]
+
+
 @pytest.mark.parametrize(("name", "file", "row", "parts"), PUBLISHED, ids=[file for _, file, _, _ in PUBLISHED])
 def test_a_published_item_is_read_by_the_name_of_its_file(
     tmp_path: Path, name: str, file: str, row: Row, parts: Parts
@@ -166,4 +234,4 @@ def test_a_published_item_is_read_by_the_name_of_its_file(
 
 def test_every_set_of_the_shipped_map_has_an_item_in_its_published_shape() -> None:
     shipped = yaml.safe_load(Path(evaluation_sets.__file__).with_name("evaluation_fields.yaml").read_text())
-    assert {name for name, _, _, _ in PUBLISHED} == set(shipped["sets"])
+    assert {name for name, *_ in [*PUBLISHED, *FILES]} == set(shipped["sets"])

@@ -41,6 +41,10 @@ def parquet(items: list[dict[str, object]]) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
+def zstd(content: bytes) -> bytes:
+    return pa.Codec("zstd").compress(content, asbytes=True)
+
+
 def read(path: Path, fields: str | None = None) -> list[EvaluationItem]:
     return read_evaluation_sets([str(path)], fields).items
 
@@ -53,10 +57,12 @@ def read(path: Path, fields: str | None = None) -> list[EvaluationItem]:
         (".json", json.dumps(ITEMS).encode()),
         (".json", json.dumps({"version": 1, "examples": ITEMS}).encode()),
         (".json.gz", gzip.compress(json.dumps(ITEMS).encode())),
+        (".json", lines(ITEMS)),
+        (".jsonl.zst", zstd(lines(ITEMS))),
         (".parquet", parquet(ITEMS)),
         (".parquet.gz", gzip.compress(parquet(ITEMS))),
     ],
-    ids=["jsonl", "jsonl.gz", "json", "json-object", "json.gz", "parquet", "parquet.gz"],
+    ids=["jsonl", "jsonl.gz", "json", "json-object", "json.gz", "json-lines", "jsonl.zst", "parquet", "parquet.gz"],
 )
 def test_every_format_gives_the_same_items(tmp_path: Path, fields: str, end: str, content: bytes) -> None:
     path = tmp_path / f"eggs{end}"
@@ -88,6 +94,8 @@ def test_a_folder_is_read_with_what_is_below_it_without_hidden_and_ignored_files
         "gsm8k/.cache/x.jsonl",
         "README.md",
         "a-labels.lst",
+        "gsm8k/dataset_infos.json",
+        "bbh/cot-prompts/navigate.txt",
     ):
         path = tmp_path / "evals" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,17 +159,23 @@ def test_the_digest_follows_the_bytes_and_the_fields_but_not_other_sets(tmp_path
         ("eggs.jsonl", lines([{**ITEMS[0], "about": {"txt": ""}}]), "eggs.jsonl:1: no field 'about.text'"),
         ("eggs.jsonl", lines([{**ITEMS[0], "question": {"stem": ""}}]), "field 'question' is an object; .* NAME.stem"),
         ("eggs.jsonl", lines([{**ITEMS[1], "question": " "}]), "question and about.text empty in every item"),
-        ("eggs.json", lines(ITEMS), "eggs.json:2: not JSON: Extra data; a file of one item a line is named .jsonl"),
+        ("eggs.json", lines(ITEMS) + b"{oops\n", "eggs.json:3: not JSON: Expecting property name"),
+        ("eggs.json", b"[{]", "eggs.json:1: not JSON: Expecting property name"),
         ("eggs.json", b"[]", "eggs.json: has no items"),
         ("eggs.json", b'{"a": [], "b": []}', "eggs.json: should be a list of items"),
-        ("eggs.jsonl.gz", gzip.compress(lines(ITEMS) * 99)[:-12], "eggs.jsonl.gz: cannot be read: Compressed file ended"),
-        ("eggs.jsonl.gz", lines(ITEMS), "eggs.jsonl.gz: cannot be read: Not a gzipped file"),
+        ("eggs.jsonl.gz", gzip.compress(lines(ITEMS) * 99)[:-12], "eggs.jsonl.gz: cannot be read: Truncated compressed stream"),
+        ("eggs.jsonl.gz", lines(ITEMS), "eggs.jsonl.gz: cannot be read: zlib inflate failed: incorrect header check"),
+        ("eggs.jsonl", lines([{"q": "q", "options": []}]), "no field 'question'; the item has q, options; map the set"),
         ("eggs.csv", b"question,options\nq\n", "eggs.csv:2: 1 cells where the header has 2"),
         ("eggs.csv", b"question,option\nq,a\n", "eggs.csv:1: no field 'options'; .* did you mean 'option'"),
         ("eggs.csv", b'question,options\n"q,a\n', "eggs.csv:2: not CSV: unexpected end of data"),
         ("eggs.csv", b"question,options\n", "eggs.csv: has no items"),
         ("eggs.parquet", b"PAR1 no", "eggs.parquet: not Parquet"),
-        ("eggs.txt", b"text", "eggs.txt: not one of .jsonl, .json, .csv, .parquet"),
+        ("eggs.jsonl.zst", lines(ITEMS), "eggs.jsonl.zst: cannot be read: ZSTD decompress failed"),
+        ("eggs.tsv", b"question\toptions\nq\n", "eggs.tsv:2: 1 cells where the header has 2"),
+        ("eggs.csv", b"\xef\xbb\xbf", "eggs.csv: has no items"),
+        ("eggs.txt", b"text", "eggs.txt:1: no field .options.; the item has text"),
+        ("eggs.xml", b"<item/>", r"eggs.xml: not one of .jsonl, .json, .csv, .tsv, .parquet, .txt \(also with .gz"),
         ("piqqa.jsonl", lines(ITEMS), "belongs to no evaluation set; .* did you mean 'piqa'"),
     ],
 )  # fmt: skip
@@ -217,7 +231,7 @@ def test_the_shipped_map_reads_all_items_of_the_published_sets(shared_data: Path
         "winogrande": 1267,
     }  # fmt: skip
     assert len({(item.set, item.item) for item in items}) == len(items)
-    assert all(item.answer and (item.question or item.passage) for item in items)
+    assert all(item.question and (item.answer or item.set == "lambada") for item in items)
     by_name = {(item.set, item.item): item for item in items}
     assert by_name["arc", "arc_easy.jsonl:1"].question[0].startswith("Which statement best explains")
     assert by_name["agieval", "logiqa-en.jsonl:1"].answer[0].startswith("Civic Park is north")
