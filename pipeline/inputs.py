@@ -231,12 +231,13 @@ def find_text(inputs: Sequence[Input]) -> str:
 
 
 def _column_names(source: Input) -> list[str]:
-    """None where the file is empty."""
+    """None where the file has no rows."""
     path = source["path"]
     try:
         if path.endswith(".parquet"):
             with storage.open_input(path) as file:
-                return list(pq.ParquetFile(file).schema_arrow.names)
+                parquet = pq.ParquetFile(file)
+                return list(parquet.schema_arrow.names) if parquet.metadata.num_rows else []
         return json_columns(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: neither Parquet nor JSONL: {' '.join(str(error).split())[:200]}") from None

@@ -194,8 +194,8 @@ def _judge(run: StageRun, counts: list[Count], rows_in: int) -> list[str]:
     module = stage_module(run.plan.kind)
     notes: list[str] = module.notes(run.plan) if hasattr(module, "notes") else []
     masks_only = run.plan.kind == "filter" and not any(_rules(run.plan.section).values())
-    measures_only = run.plan.kind == "contamination" or run.plan.section.get("action") == "tag"
-    if rows_in and all(row["reason"] is None for row in counts) and not masks_only and not measures_only:
+    keeps = masks_only or (hasattr(module, "keeps_documents") and module.keeps_documents(run.plan))
+    if rows_in and all(row["reason"] is None for row in counts) and not keeps:
         notes.append(f"{run.name} removed nothing")
         run.warn(f"{run.name} removed none of {rows_in:,} documents; is it configured as you mean?")
     if rows_in < run.guards.min_documents:

@@ -13,15 +13,25 @@ import pyarrow.compute as pc
 
 from corpus.errors import ShardError
 
-# The first of these whose columns are all there: plain text, chats (OpenAI's and ShareGPT's names), instructions (Alpaca's).
+# The first of these whose columns are all there: plain text; chats (the names of OpenAI, ShareGPT, LMSYS); instructions
+# (Alpaca, Dolly, Magpie); prompts (OpenAI's, UltraFeedback's pairs); questions (OpenOrca, MetaMath, GSM8K, NuminaMath).
 FORMS = (
     "text",
     "content",
     "messages",
     "conversations",
+    "conversation",
     "instruction,input,output",
     "instruction,output",
+    "instruction,context,response",
+    "instruction,response",
     "prompt,completion",
+    "prompt,chosen,rejected",
+    "prompt,response",
+    "question,response",
+    "query,response",
+    "question,answer",
+    "problem,solution",
 )
 _SPOKEN = ("content", "value", "text")  # fields of a message that may hold what it says
 _BETWEEN, _NOTHING = pa.scalar("\n\n", pa.large_string()), pa.scalar("", pa.large_string())

@@ -1,6 +1,7 @@
 """`refine contamination` on corpora that others made, and the table of items that it and `decontaminate` write."""
 
 import csv
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from rich.console import Console, RenderableType
 from typer.testing import CliRunner
 
 from corpus import storage
-from corpus.errors import ConfigError, InputError
+from corpus.errors import ConfigError, InputError, RefineError
 from corpus.text import Texts
+from dedup.contamination import contamination
 from dedup.coverage import covered
 from pipeline import json_lines
 from pipeline.cli import app
@@ -152,6 +154,48 @@ def test_a_long_jsonl_file_is_read_in_blocks_with_types_that_suit_all_of_it(
     assert all(batch.num_rows <= BATCH_DOCUMENTS for batch in batches)
 
 
+@pytest.mark.parametrize(
+    ("end", "codec"), [("json", None), ("json.gz", "gzip"), ("jsonl.zst", "zstd"), ("jsonl.gz", "gzip")]
+)
+def test_json_lists_and_packed_lines_are_read_as_lines_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, codec: str | None
+) -> None:
+    rows, form = CORPORA["instruction with input"]
+    lines = "".join(json.dumps(row) + "\n" for row in rows * 9)
+    content = (lines if end.startswith("jsonl") else json.dumps(rows * 9, indent=1)).encode()
+    path = tmp_path / f"alpaca.{end}"
+    with pa.output_stream(str(path), compression=codec) as file:
+        file.write(content)
+    monkeypatch.setattr(json_lines, "BLOCK_BYTES", 500)
+    source = {"path": str(path), "identity": ""}
+    assert find_text([source]) == form
+    read = [row for _, batch in read_documents(source, form, None) for row in batch.to_pylist()]
+    assert [row["instruction"] for row in read] == [row["instruction"] for row in rows * 9]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.json", b'[{"text": "a"},', r"a\.json: neither Parquet nor JSONL: a JSON list that is damaged"),
+        ("a.jsonl.gz", gzip.compress(b'{"text": "a"}\n' * 99)[:-9], r"a\.jsonl\.gz: .*: Truncated compressed stream"),
+        ("a.jsonl.zst", b'{"text": "a"}\n', r"a\.jsonl\.zst: .*: ZSTD decompress failed"),
+        ("a.jsonl", b"\n", "no input has a row"),
+        ("a.parquet", None, "no input has a row"),
+    ],
+)  # fmt: skip
+def test_a_damaged_or_empty_corpus_is_one_line_that_names_it(
+    tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
+    if content is None:
+        pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / name)
+    else:
+        (tmp_path / name).write_bytes(content)
+    source = {"path": str(tmp_path / name), "identity": ""}
+    with pytest.raises(RefineError, match=message) as caught:
+        list(read_documents(source, find_text([source]), None))
+    assert "\n" not in str(caught.value)
+
+
 # --- what is said -----------------------------------------------------------------------------------------------------
 
 
@@ -222,6 +266,27 @@ def test_words_that_several_items_of_a_set_cover_count_once() -> None:
     assert found == [[{"set": "a", "words": 3}, {"set": "b", "words": 2}], None, [{"set": "a", "words": 2}]]
 
 
+def test_a_lambada_item_is_found_with_another_last_word_but_not_without_its_last_sentence(tmp_path: Path) -> None:
+    context = (
+        "The ferry had left an hour ago, and with it the last of the summer guests. Ann folded the deck chairs one by one "
+        "and carried them down to the cellar. Only the lamp above the landing stage was still"
+    )
+    evals = write(tmp_path / "lambada_test.jsonl", [{"context": context, "continuation": "burning"}])
+    texts = [f"{CLEAN}\n{context} {end} {CLEAN}" for end in ("burning.", "swinging.")]
+    found = contamination([*texts, f"{CLEAN}\n{context.rpartition('. ')[0]}. {CLEAN}"], evals)
+    assert found["document"].to_pylist() == [0, 1]
+
+
+def test_a_span_that_was_cut_is_no_document_removed_and_no_warning(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [{"text": f"{CLEAN * 9} {FIRST} {CLEAN * 9}", "id": "a"}])
+    recipe = resolve({"stages": ["decontaminate"]}, [*EVALS, "decontaminate.method=gpt3", "cluster.workers=0"], "test")
+    assert run(recipe, tmp_path / "out", path, packed=False) == []
+    notes = storage.read_json(str(tmp_path / "out" / "manifest.json"))["notes"]
+    assert not any("removed nothing" in note for note in notes)
+    removed = pq.read_table(tmp_path / "out" / "ledger")["tokens_removed"][0].as_py()
+    assert f"{removed} tokens were cut out of it" in printed(render(explain(str(tmp_path / "out"), "a")))
+
+
 @pytest.mark.parametrize(("action", "removed"), [("drop", "all"), ("cut", "some"), ("tag", "none")])
 def test_decontaminate_writes_the_table_too_and_says_how_many_tokens_went(
     tmp_path: Path, action: str, removed: str
@@ -241,6 +306,12 @@ def test_decontaminate_writes_the_table_too_and_says_how_many_tokens_went(
     assert table["items"]["quiz"]["dirty"] == ["quiz.jsonl:1"]
     left = ledger[1]["token_count"]
     assert {"all": went == left, "some": 0 < went < left, "none": went == 0}[removed]
+
+
+def test_a_corpus_without_any_text_is_not_called_clean(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no text in any of 2 documents; name its column by --text-column"):
+        measure(tmp_path / "out", write(tmp_path / "a.jsonl", [{"text": ""}, {"text": None}]))
+    assert not (tmp_path / "out" / "contamination.json").exists()
 
 
 def test_a_set_of_which_nothing_can_be_looked_for_is_named(tmp_path: Path) -> None:

@@ -255,6 +255,8 @@ def entry_lines(entry: Entry) -> list[str]:
         lines.append(f"{n:,} spans of it occur more than once: {share:.1%} of its text as it came")
     if ledger and ledger["token_count"] is not None:
         lines.append(f"{ledger['text_bytes']:,} bytes of text, {ledger['token_count']:,} tokens")
+    if ledger.get("tokens_removed") and entry.reason is None:
+        lines.append(f"{ledger['tokens_removed']:,} tokens were cut out of it, with these:")
     return [*lines, entry.note] if entry.note else lines
 
 

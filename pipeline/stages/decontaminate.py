@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from corpus import storage
+from corpus.errors import InputError
 from corpus.schema import SPAN
 from corpus.text import Texts
 from dedup.contamination import ContaminationSettings, Decontaminated, decontaminate
@@ -137,10 +138,21 @@ def statuses(plan: Plan) -> pa.Table:
 
 
 def summarise(plan: Plan) -> None:
-    if plan.section["evals"]:
-        write_contamination(plan, statuses(plan))
-    else:
+    """Raises InputError where there are documents but no text: they are not clean for that."""
+    if not plan.section["evals"]:
         forget_contamination(plan.stage_folder)
+        return
+    counts = [row for receipt in plan.stage_folder.receipts().values() for row in receipt.counts]
+    if counts and not any(row["text_bytes"] for row in counts):
+        n_documents = sum(row["documents"] for row in counts)
+        raise InputError(f"no text in any of {n_documents:,} documents; name its column by --text-column")
+    write_contamination(plan, statuses(plan))
+
+
+def keeps_documents(plan: Plan) -> bool:
+    """Whether it is meant so that no document goes: spans are cut or tagged, or there is nothing to look for."""
+    settings = settings_of(plan.section)
+    return not plan.section["evals"] or (settings.action or method_of(settings.method).action) != "drop"
 
 
 def notes(plan: Plan) -> list[str]:
