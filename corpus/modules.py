@@ -51,8 +51,10 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException as error:
         del sys.modules[name]
+        if isinstance(error, SyntaxError | ImportError):
+            raise ConfigError(f"{path}: {type(error).__name__}: {error}; mend the file") from None
         raise
     return module
 

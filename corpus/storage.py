@@ -8,6 +8,7 @@ attempt key and copied by the store.
 
 import json
 import os
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -24,8 +25,22 @@ from fsspec.implementations.local import LocalFileSystem
 from corpus.errors import InputError
 
 
+def locate(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """(file system, the path there); an InputError where there is no such file system."""
+    try:
+        return url_to_fs(path)
+    except (ValueError, ImportError) as error:  # an unknown protocol; the package that knows it is not installed
+        raise InputError(f"{path}: {error}; mend the path, or install the package") from None
+
+
+def access_errors() -> tuple[type[Exception], ...]:
+    """What a file system raises: OSError, and s3fs for want of credentials or of a connection an error of botocore."""
+    botocore = sys.modules.get("botocore.exceptions")
+    return (OSError, botocore.BotoCoreError) if botocore else (OSError,)
+
+
 def is_local(path: str) -> bool:
-    return isinstance(url_to_fs(path)[0], LocalFileSystem)
+    return isinstance(locate(path)[0], LocalFileSystem)
 
 
 def join(folder: str, *parts: str) -> str:
@@ -33,7 +48,7 @@ def join(folder: str, *parts: str) -> str:
 
 
 def exists(path: str) -> bool:
-    fs, inner = url_to_fs(path)
+    fs, inner = locate(path)
     return bool(fs.exists(inner))
 
 
@@ -57,7 +72,7 @@ def open_unpacked(path: str) -> IO[bytes] | pa.CompressedInputStream:
 
 def list_folder(folder: str) -> list[str]:
     """Names in a folder, sorted; empty where there is no such folder."""
-    fs, inner = url_to_fs(folder)
+    fs, inner = locate(folder)
     if not fs.exists(inner):
         return []
     fs.invalidate_cache(inner)
@@ -66,14 +81,14 @@ def list_folder(folder: str) -> list[str]:
 
 def remove(path: str) -> None:
     """Delete a file or a folder with what is in it, if it is there."""
-    fs, inner = url_to_fs(path)
+    fs, inner = locate(path)
     if fs.exists(inner):
         fs.rm(inner, recursive=True)
 
 
 def info_of(path: str) -> dict[str, Any]:
     """What the file system says of a file; a missing one is an InputError."""
-    fs, inner = url_to_fs(path)
+    fs, inner = locate(path)
     try:
         return dict(fs.info(inner))
     except FileNotFoundError:
@@ -103,7 +118,7 @@ def attempt(final: str) -> Iterator[tuple[Path, str]]:
     folder, name = final.rsplit("/", 1)
     attempted = join(folder, f".{name}.{uuid.uuid4().hex[:12]}")
     if is_local(final):
-        local = Path(url_to_fs(attempted)[1])
+        local = Path(locate(attempted)[1])
         local.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield local, attempted
@@ -115,14 +130,14 @@ def attempt(final: str) -> Iterator[tuple[Path, str]]:
     with tempfile.TemporaryDirectory(prefix="refine-") as scratch:
         local = Path(scratch) / name
         yield local, attempted
-        fs, inner = url_to_fs(attempted)
+        fs, inner = locate(attempted)
         fs.put_file(str(local), inner)
 
 
 def promote(attempted: str, final: str) -> None:
     """Give a complete attempt its real name, replacing what was there."""
-    fs, source = url_to_fs(attempted)
-    target = url_to_fs(final)[1]
+    fs, source = locate(attempted)
+    target = locate(final)[1]
     if isinstance(fs, LocalFileSystem):
         os.replace(source, target)
         _sync(Path(target).parent)

@@ -39,7 +39,7 @@ class Ruleset:
         module = load_module("filters", name)
         for needed in ("RULES", "measure"):
             if not hasattr(module, needed):
-                raise ConfigError(f"{name}: a rule set needs {needed}; see 'How to add a filter' in the README")
+                raise ConfigError(f"{name}: a rule set needs {needed}; see 'Adding a filter' in the README")
         defaults = getattr(module, "OPTIONS", {})
         known = {rule.name for rule in module.RULES} | set(defaults)
         unknown = sorted(set(settings) - known)

@@ -6,6 +6,7 @@ into the manifest and decides what has to be run again.
 """
 
 import difflib
+from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -33,8 +34,10 @@ def _options_model(name: str, options: Mapping[str, Any], rules: tuple[Rule, ...
         if isinstance(value, StrEnum):
             fields[key] = (Literal[tuple(member.value for member in type(value))], value.value)
             continue
-        of_type = str | list | None if value is None else list if isinstance(value, tuple) else type(value)
-        fields[key] = (of_type, list(value) if isinstance(value, tuple) else value)
+        if isinstance(value, list | tuple):
+            fields[key] = (list[type(value[0]) if value else str], list(value))  # type: ignore[misc]
+        else:
+            fields[key] = (str | list[str] | None if value is None else type(value), value)
     return create_model(name, __base__=Section, **fields)
 
 
@@ -64,6 +67,21 @@ class Recipe(BaseModel):
 
 def read_recipe(path: str, settings: list[str] | None = None) -> Recipe:
     """The recipe in a YAML file, with `key.path=value` settings applied on top."""
+    return resolve(_read_yaml(path), settings or [], path)
+
+
+def stage_recipe(kind: str, path: str | None, settings: list[str] | None = None) -> Recipe:
+    """A recipe of one stage: the first of that kind in the file, or the defaults."""
+    if path is None:
+        return resolve({"stages": [{kind: {}}]}, settings or [], "--set")
+    raw = _read_yaml(path)
+    whole = [entry for entry in raw["stages"] if kind == entry or (isinstance(entry, dict) and kind in entry)]
+    if not whole:
+        raise ConfigError(f"{path}: no stage `{kind}` in it; add `- {kind}: {{}}` to its stages or leave --config out")
+    return resolve({**raw, "stages": whole[:1]}, settings or [], path)
+
+
+def _read_yaml(path: str) -> dict[str, Any]:
     try:
         raw = yaml.safe_load(Path(path).read_text("utf-8"))
     except OSError as error:
@@ -72,20 +90,7 @@ def read_recipe(path: str, settings: list[str] | None = None) -> Recipe:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict) or not isinstance(raw.get("stages"), list):
         raise ConfigError(f"{path}: a recipe has a list `stages:`; see configs/quickstart.yaml")
-    return resolve(raw, settings or [], path)
-
-
-def stage_recipe(kind: str, path: str | None, settings: list[str] | None = None) -> Recipe:
-    """A recipe of one stage: the first of that kind in the file, or the defaults."""
-    if path is None:
-        return resolve({"stages": [{kind: {}}]}, settings or [], "--set")
-    raw = yaml.safe_load(Path(path).read_text("utf-8")) if Path(path).is_file() else None
-    if raw is None:
-        raise ConfigError(f"{path}: no such recipe; check --config")
-    whole = [entry for entry in raw.get("stages", []) if kind in entry] if isinstance(raw, dict) else []
-    if not whole:
-        raise ConfigError(f"{path}: no stage `{kind}` in it; add `- {kind}: {{}}` to its stages or leave --config out")
-    return resolve({**raw, "stages": whole[:1]}, settings or [], path)
+    return raw
 
 
 def resolve(raw: Mapping[str, Any], settings: list[str], source: str) -> Recipe:
@@ -120,11 +125,10 @@ def resolve(raw: Mapping[str, Any], settings: list[str], source: str) -> Recipe:
             {name: section for _, name, section in sections}
             | {key: general.setdefault(key, {}) for key in ("output", "guards", "cluster")},
         )
-    unknown = set(general) - {"output", "guards", "cluster"}
-    if unknown:
-        raise ConfigError(
-            f"{source}: unknown key {min(unknown)!r}{_nearest(min(unknown), ['stages', 'output', 'guards', 'cluster'])}"
-        )
+    known = ["stages", "output", "guards", "cluster"]
+    for key in general:
+        if key not in known:
+            raise ConfigError(f"{source}: unknown key {key!r}{_nearest(key, known)}")
     return Recipe(
         stages=[
             StageConfig(kind=kind, name=name, section=_resolved(kind, section, name))
@@ -191,6 +195,8 @@ def _model(kind: str, section: Mapping[str, Any], where: str) -> tuple[type[Sect
             raise ConfigError(
                 f"{where}.rulesets: empty, so the stage would keep everything; name rule sets or leave the stage out"
             )
+        if twice := [name for name, n in Counter(map(short_name, names)).items() if n > 1]:
+            raise ConfigError(f"{where}.rulesets: {twice[0]!r} is there twice; take one out, or rename its file")
         for name in names + _others("filters", set(section).union(*(section["languages"] or {}).values())):
             model = _ruleset_model(name)
             fields[short_name(name)] = (model, model())
@@ -251,6 +257,6 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models(argument)
 
 
-def _nearest(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+def _nearest(name: object, known: Any) -> str:
+    close = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(known))}"

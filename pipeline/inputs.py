@@ -4,14 +4,13 @@ Shard numbers come from the sorted list of inputs, frozen in `inputs.json` at th
 appended, so no shard is ever renumbered.
 """
 
-import gzip
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
-from fsspec.core import url_to_fs
 
 from corpus import storage
 from corpus.dataset import StageFolder, part_name, stage_folders
@@ -24,6 +23,7 @@ BATCH_DOCUMENTS = 1_000
 ARCHIVE_ENDINGS = (".warc", ".arc", ".wet", ".warc.gz", ".arc.gz", ".wet.gz", ".warc.lz4", ".warc.wet", ".warc.wet.gz")
 TEXT_ENDINGS = (".parquet", ".jsonl", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".ndjson")
 
+UNREADABLE = (OSError, EOFError, zlib.error)  # what a damaged or truncated file raises, compressed or not
 OURS = "xxh3:"  # begins the identity of a shard that a receipt vouches for
 
 Input = dict[str, Any]  # {"path": str, "identity": str | None}; None = not there (yet)
@@ -44,7 +44,7 @@ def find_inputs(patterns: Sequence[str], endings: tuple[str, ...]) -> list[Input
 
 def _expand(pattern: str, endings: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Each path with what its file system says of it: one listing, not a question a file."""
-    fs, inner = url_to_fs(pattern)
+    fs, inner = storage.locate(pattern)
     if any(character in pattern for character in "*?["):
         infos = fs.glob(inner, detail=True)
     elif fs.isdir(inner):
@@ -63,7 +63,7 @@ def _as_given(pattern: str, name: str) -> str:
     protocol, separator, _ = pattern.partition("://")
     if separator:
         return protocol + separator + name
-    root = str(url_to_fs(".")[1]).rstrip("/") + "/"
+    root = str(storage.locate(".")[1]).rstrip("/") + "/"
     return name if pattern.startswith("/") else name.removeprefix(root)
 
 
@@ -135,7 +135,7 @@ def read_documents(
                 mask = in_sample(documents.column("id"), sample)
                 rows, documents = rows.filter(mask), documents.filter(mask)
             yield rows, documents
-    except (pa.ArrowException, OSError, gzip.BadGzipFile) as error:
+    except (*UNREADABLE, pa.ArrowException) as error:
         raise ShardError(f"{path}: cannot be read: {' '.join(str(error).split())[:300]}") from None
 
 
@@ -170,13 +170,13 @@ def as_documents(batch: pa.RecordBatch, text_column: str, path: str) -> pa.Recor
     columns: dict[str, pa.Array] = {}
     for field in DOCUMENTS:
         if field.name == "text":
-            columns["text"] = text_of(batch, text_column, path)
+            columns["text"] = as_utf8(text_of(batch, text_column, path))
             continue
         if field.name not in batch.schema.names:
             columns[field.name] = pa.nulls(batch.num_rows, field.type)
             continue
         try:
-            columns[field.name] = batch.column(field.name).cast(field.type)
+            columns[field.name] = as_utf8(batch.column(field.name).cast(field.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             kind = batch.schema.field(field.name).type
             raise ShardError(
@@ -188,6 +188,16 @@ def as_documents(batch: pa.RecordBatch, text_column: str, path: str) -> pa.Recor
         names = [name for name in names if name != text_column]
     others = {name: batch.column(name) for name in names if name not in columns}
     return pa.RecordBatch.from_pydict(columns | others)
+
+
+def as_utf8(column: pa.Array) -> pa.Array:
+    """Bytes that are no UTF-8, which Arrow's readers let through, as U+FFFD: kernels do not look out for them."""
+    try:
+        column.validate(full=True)
+        return column
+    except pa.ArrowInvalid:
+        repaired = [value and value.decode("utf-8", "replace") for value in column.cast(pa.large_binary()).to_pylist()]
+        return pa.array(repaired, column.type)
 
 
 def _ids(ids: pa.Array, urls: pa.Array, texts: pa.Array) -> pa.Array:
@@ -239,7 +249,7 @@ def _column_names(source: Input) -> list[str]:
                 parquet = pq.ParquetFile(file)
                 return list(parquet.schema_arrow.names) if parquet.metadata.num_rows else []
         return json_columns(path)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (*UNREADABLE, pa.ArrowInvalid) as error:
         raise InputError(f"{path}: neither Parquet nor JSONL: {' '.join(str(error).split())[:200]}") from None
 
 

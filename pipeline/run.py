@@ -12,7 +12,6 @@ from typing import Any
 
 import pyarrow as pa
 from filelock import FileLock, Timeout
-from fsspec.core import url_to_fs
 
 from corpus import storage
 from corpus.dataset import StageFolder, add_counts, part_name
@@ -181,7 +180,7 @@ def _lock(stack: ExitStack, options: RunOptions) -> None:
     """One process drives a run. (The jobs of an array each make their own items, so they need none.)"""
     if options.job is not None or not storage.is_local(options.out):
         return
-    folder = Path(url_to_fs(options.out)[1])
+    folder = Path(storage.locate(options.out)[1])
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stack.enter_context(FileLock(folder / ".lock", timeout=0))

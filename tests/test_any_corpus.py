@@ -11,6 +11,7 @@ from conftest import run, sample_recipe
 
 from corpus.errors import ShardError
 from pipeline.config import resolve
+from pipeline.inputs import read_documents
 
 ARTICLE = (
     "The lighthouse was built in the year that the harbour froze, and the people of the town have told the story to their "
@@ -88,6 +89,29 @@ def test_jsonl_and_gzip_jsonl_go_through_dedup_and_keep_one(tmp_path: Path) -> N
     assert [row["reason"] for row in ledger] == [None, "dedup.exact", None, "dedup.exact"]
     assert [row["duplicate_of"] for row in ledger] == [None, 0, None, 1 << 32]
     assert ledger[1]["duplicate_of_id"] == ledger[0]["id"]
+
+
+def test_zstandard_jsonl_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl.zst"
+    with pa.CompressedOutputStream(str(path), "zstd") as file:
+        file.write(json.dumps({"text": ARTICLE}).encode() + b"\n")
+    assert [
+        batch["text"].to_pylist() for _, batch in read_documents({"path": str(path), "identity": ""}, "text", None)
+    ] == [[ARTICLE]]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_bytes_that_are_no_utf8_become_replacement_characters(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"texts.{ending}"
+    if ending == "jsonl":
+        path.write_bytes(b'{"text": "caf\xe9", "url": "\xff"}\n{"text": null, "url": "b"}\n')
+    else:
+        columns = {"text": [b"caf\xe9", None], "url": [b"\xff", b"b"]}
+        strings = {name: pa.array(values, pa.binary()).view(pa.string()) for name, values in columns.items()}
+        pq.write_table(pa.table(strings), path)
+    ((_, batch),) = read_documents({"path": str(path), "identity": ""}, "text", None)
+    assert batch["text"].to_pylist() == ["caf\ufffd", None]
+    assert batch["url"].to_pylist() == ["\ufffd", "b"]
 
 
 def test_an_empty_jsonl_shard_is_a_shard_without_documents(tmp_path: Path) -> None:

@@ -42,6 +42,24 @@ CASES = {
         2,
         "'many'",
     ),
+    "threshold that is no number": (
+        ["filter", "x.jsonl", "--set", "filter.gopher_quality.min_words=.nan"],
+        2,
+        "min_words: nan should be a finite number",
+    ),
+    "option with a value of another type in its list": (
+        ["filter", "x.jsonl", "--set", "filter.gopher_quality.stop_words=[3]"],
+        2,
+        "stop_words: 3 should be a valid string",
+    ),
+    "rule set that is there twice": (
+        ["filter", "x.jsonl", "--set", "filter.rulesets=[c4, fineweb, c4]"],
+        2,
+        "'c4' is there twice",
+    ),
+    "no folder to write": (["filter", "x.jsonl", "--out", ""], 2, "--out: empty"),
+    "unknown protocol": (["filter", "ftpp://host/x.jsonl"], 3, "Protocol not known: ftpp"),
+    "host that does not answer": (["filter", "http://127.0.0.1:9/x.jsonl"], 1, "127.0.0.1:9"),
     "setting without a value": (["filter", "x.jsonl", "--set", "filter.rulesets"], 2, "should be STAGE.KEY=VALUE"),
     "unknown rule set": (["filter", "x.jsonl", "--set", "filter.rulesets=[gopher]"], 2, "gopher_quality"),
     "no rule set at all": (["filter", "x.jsonl", "--set", "filter.rulesets=[]"], 2, "would keep everything"),
@@ -76,7 +94,8 @@ def test_a_mistake_is_one_line_with_the_value_and_the_fix(
     texts.write_text(json.dumps({"id": "1", "text": "Some text."}) + "\n")
     arguments, code, message = CASES[case]
     arguments = [str(texts) if argument in ("{texts}", "x.jsonl") else argument for argument in arguments]
-    actual, line = failed(capsys, monkeypatch, *arguments, "--out", tmp_path / "out", "--workers", 0)
+    out = [] if "--out" in arguments else ["--out", tmp_path / "out"]
+    actual, line = failed(capsys, monkeypatch, *arguments, *out, "--workers", 0)
     assert message in line
     assert actual == code
     assert not list(tmp_path.glob("out/**/*.parquet"))
@@ -107,7 +126,11 @@ def test_unknown_key_in_a_recipe_suggests_the_nearest(
         ("[]", "stages: empty"),
         ("[{filter: 3}]", "filter: 3 should be settings"),
         ("[shuffle]", "unknown stage 'shuffle'"),
+        ("[{3: {}}]", "unknown stage 3"),
+        ("[filter]\n3: {}", "unknown key 3"),
         ("3", "a list `stages:`"),
+        ("", "a list `stages:`"),
+        ("[", "not YAML"),
     ],
 )
 def test_a_recipe_without_proper_stages_is_one_line(
@@ -117,6 +140,65 @@ def test_a_recipe_without_proper_stages_is_one_line(
     code, line = failed(capsys, monkeypatch, "run", tmp_path / "mine.yaml", "--input", CRAWL, "--out", tmp_path / "out")
     assert message in line
     assert code == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"stages: [", "not YAML"),
+        (b"\xff", "not YAML"),
+        (b"stages: 3", "a list `stages:`"),
+        (b"stages: [3, dedup]", "no stage `filter`"),
+    ],
+)
+def test_a_damaged_recipe_for_one_stage_is_one_line(
+    content: bytes, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.yaml").write_bytes(content)
+    code, line = failed(
+        capsys, monkeypatch, "filter", "x.jsonl", "--config", tmp_path / "mine.yaml", "--out", tmp_path / "out"
+    )
+    assert message in line
+    assert code == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [("RULES = (", "SyntaxError: '(' was never closed"), ("import no_such_module", "No module named 'no_such_module'")],
+)
+def test_a_rule_set_that_cannot_be_imported_is_one_line(
+    code: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(code)
+    rulesets = f"filter.rulesets=[{tmp_path / 'mine.py'}]"
+    exit_code, line = failed(capsys, monkeypatch, "filter", "x.jsonl", "--set", rulesets, "--out", tmp_path / "out")
+    assert f"{tmp_path / 'mine.py'}: " in line
+    assert message in line
+    assert exit_code == 2
+
+
+def test_a_truncated_gzip_input_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = tmp_path / "texts.jsonl.gz"
+    texts.write_bytes(gzip.compress(b'{"text": "Some text."}\n' * 100)[:-12])
+    code, line = failed(capsys, monkeypatch, "filter", texts, "--out", tmp_path / "out", "--workers", 0)
+    assert "texts.jsonl.gz: neither Parquet nor JSONL: Compressed file ended" in line
+    assert code == 3
+
+
+def test_a_stopped_run_says_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.run.run_recipe", stopped)
+    monkeypatch.setattr("sys.argv", ["refine", "extract", CRAWL, "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert "run the same command again to go on" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_archive_fails_alone_and_the_others_are_extracted(tmp_path: Path) -> None:

@@ -10,15 +10,30 @@ from pipeline.cli.shared import app, err_console
 
 __all__ = ["app", "main", "stages", "tools"]
 
+STOPPED = 130  # what typer makes of Ctrl-C
+
 
 def main() -> None:
-    """Entry point: errors of ours become one line and their exit code."""
+    """Entry point: errors of ours, and those of a disk or a network, become one line and an exit code."""
     try:
         app()
     except RefineError as error:
-        message = " ".join(str(error).split())
-        err_console.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+        _print_error(str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        err_console.print("stopped; run the same command again to go on")
-        sys.exit(130)
+    except _access_errors() as error:
+        _print_error(f"{error}; mend the path, the rights, the connection or the disk, then run the same command again")
+        sys.exit(RefineError.exit_code)
+    except SystemExit as ended:
+        if ended.code == STOPPED:
+            err_console.print("stopped; run the same command again to go on")
+        raise
+
+
+def _access_errors() -> tuple[type[Exception], ...]:
+    from corpus.storage import access_errors
+
+    return access_errors()
+
+
+def _print_error(message: str) -> None:
+    err_console.print(f"[bold red]error:[/] {escape(' '.join(message.split()))}", highlight=False, soft_wrap=True)

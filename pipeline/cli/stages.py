@@ -235,6 +235,8 @@ def _run(
     from pipeline.run import dry_run, run_recipe
     from pipeline.stage_run import RunOptions
 
+    if not out.strip():
+        raise ConfigError("--out: empty; name a folder")
     if (sample := options["sample"]) is not None and not 0 < sample <= 1:
         raise ConfigError(f"--sample {sample}: should be a fraction above 0, at most 1")
     if workers is not None:
