@@ -45,7 +45,7 @@ def find_inputs(patterns: Sequence[str], endings: tuple[str, ...]) -> list[Input
 def _expand(pattern: str, endings: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Each path with what its file system says of it: one listing, not a question a file."""
     fs, inner = storage.locate(pattern)
-    if any(character in pattern for character in "*?["):
+    if _is_pattern(pattern):
         infos = fs.glob(inner, detail=True)
     elif fs.isdir(inner):
         infos = {
@@ -56,6 +56,11 @@ def _expand(pattern: str, endings: tuple[str, ...]) -> dict[str, dict[str, Any]]
     else:
         return {pattern: storage.info_of(pattern)}
     return {_as_given(pattern, str(name)): info for name, info in infos.items() if info["type"] == "file"}
+
+
+def _is_pattern(path: str) -> bool:
+    """Names may have brackets: what is there is no pattern."""
+    return any(character in path for character in "*?[") and not storage.exists(path)
 
 
 def _as_given(pattern: str, name: str) -> str:
@@ -69,7 +74,7 @@ def _as_given(pattern: str, name: str) -> str:
 
 def dataset_folder(path: str) -> StageFolder | None:
     """The stage whose documents are meant by the folder of a run (its corpus) or of a stage; None if it is neither."""
-    if any(character in path for character in "*?["):
+    if _is_pattern(path):
         return None
     if storage.exists(storage.join(path, "run.json")):
         return stage_folders(path)[-1][1]

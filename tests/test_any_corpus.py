@@ -11,7 +11,7 @@ from conftest import run, sample_recipe
 
 from corpus.errors import ShardError
 from pipeline.config import resolve
-from pipeline.inputs import read_documents
+from pipeline.inputs import find_inputs, read_documents
 
 ARTICLE = (
     "The lighthouse was built in the year that the harbour froze, and the people of the town have told the story to their "
@@ -89,6 +89,15 @@ def test_jsonl_and_gzip_jsonl_go_through_dedup_and_keep_one(tmp_path: Path) -> N
     assert [row["reason"] for row in ledger] == [None, "dedup.exact", None, "dedup.exact"]
     assert [row["duplicate_of"] for row in ledger] == [None, 0, None, 1 << 32]
     assert ledger[1]["duplicate_of_id"] == ledger[0]["id"]
+
+
+def test_a_name_with_brackets_and_blanks_is_no_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "crawl [déjà vu]"
+    folder.mkdir()
+    (folder / "a b [1].jsonl").write_text(json.dumps({"text": ARTICLE}) + "\n")
+    named = [str(folder / "a b [1].jsonl")]
+    assert [source["path"] for source in find_inputs([str(folder)], (".jsonl",))] == named
+    assert [source["path"] for source in find_inputs(named, (".jsonl",))] == named
 
 
 def test_zstandard_jsonl_is_read(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """What a user sees after a mistake: one line with the value and the fix, an exit code, and nothing that a run would trust."""
 
+import errno
 import gzip
 import json
+import os
 import random
 import subprocess
 from pathlib import Path
@@ -185,6 +187,18 @@ def test_a_truncated_gzip_input_is_one_line(
     code, line = failed(capsys, monkeypatch, "filter", texts, "--out", tmp_path / "out", "--workers", 0)
     assert "texts.jsonl.gz: neither Parquet nor JSONL: Compressed file ended" in line
     assert code == 3
+
+
+def test_a_disk_that_is_full_between_two_shards_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out/manifest.json")
+
+    monkeypatch.setattr("pipeline.run.run_recipe", full)
+    code, line = failed(capsys, monkeypatch, "extract", CRAWL, "--out", tmp_path / "out")
+    assert "No space left on device: 'out/manifest.json'; mend" in line
+    assert code == 1
 
 
 def test_a_stopped_run_says_how_to_go_on(
