@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
+from types import GenericAlias
 from typing import Any, Literal
 
 import yaml
@@ -35,7 +36,7 @@ def _options_model(name: str, options: Mapping[str, Any], rules: tuple[Rule, ...
             fields[key] = (Literal[tuple(member.value for member in type(value))], value.value)
             continue
         if isinstance(value, list | tuple):
-            fields[key] = (list[type(value[0]) if value else str], list(value))  # type: ignore[misc]
+            fields[key] = (GenericAlias(list, (type(value[0]) if value else str,)), list(value))
         else:
             fields[key] = (str | list[str] | None if value is None else type(value), value)
     return create_model(name, __base__=Section, **fields)

@@ -20,13 +20,13 @@ def main() -> None:
     except RefineError as error:
         _print_error(str(error))
         sys.exit(error.exit_code)
-    except _access_errors() as error:
-        _print_error(f"{error}; mend the path, the rights, the connection or the disk, then run the same command again")
-        sys.exit(RefineError.exit_code)
     except SystemExit as ended:
         if ended.code == STOPPED:
             err_console.print("stopped; run the same command again to go on")
         raise
+    except _access_errors() as error:
+        _print_error(f"{error}; mend the path, the rights, the connection or the disk, then run the same command again")
+        sys.exit(RefineError.exit_code)
 
 
 def _access_errors() -> tuple[type[Exception], ...]:
