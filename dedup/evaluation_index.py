@@ -2,7 +2,7 @@
 
 An item is kept as *parts*: each wording of its question, each answer, each passage. A part is its words in order, as
 `corpus.words` has them, so line breaks, case, accents and punctuation make no difference; HTML entities count as none. An
-item without a question (LAMBADA) is a passage together with the answer that follows it.
+item without a question is a passage together with the answer that follows it.
 
 A match begins at a *seed*: SEED_WORDS = 5 words in a row of a part that are worth SEED_BITS together. OLMo 3's decon has seeds of
 5 words too, but samples one in ten; with one word in ten replaced, the longest run that is left of a 20-word item has 6 words,
