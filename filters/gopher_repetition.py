@@ -25,7 +25,7 @@ import numpy as np
 from numba import types
 
 from corpus.documents import Documents
-from corpus.hashing import combine
+from corpus.hashing import GOLDEN, combine
 from corpus.kernels import OFFSETS, helper, kernel
 from corpus.lines import LINES, count_text_characters, lines_of
 from corpus.rules import Measurement, Rule
@@ -54,6 +54,7 @@ OPTIONS: dict[str, object] = {"view": View.TOKENS}  # what n-grams are of
 
 _LONGEST_TOP, _LONGEST = 4, 10  # n-grams: the most frequent one for n up to 4, duplicates from there up to 10
 _FIRST_NGRAM_RULE = 4
+_SLOT_BITS = np.uint64(32)
 
 
 @helper
@@ -103,31 +104,49 @@ def _repeated_parts(hashes, characters, n, counting):
 
 
 @helper
-def _drop_single(keys, candidates, n, seen, times):
-    """Keep the candidates whose key occurs more than once, and a few others; returns how many.
+def _first_candidates(hashes, keys, candidates, seen):
+    """Every position where a bigram begins, with its key, counted in `seen`; returns (how many, last slot of `seen`)."""
+    n_candidates = len(hashes) - 1
+    mask = _clear_seen(seen, n_candidates)
+    for i in range(n_candidates):
+        candidates[i] = i
+        key = hashes[i] * GOLDEN + hashes[i + 1]
+        keys[i] = key
+        slot = key >> _SLOT_BITS & mask
+        seen[slot] += seen[slot] < 255
+    return n_candidates, mask
 
-    times[i]: how often key i occurs, at most; 255 stands for more. `seen` (uint8) counts what the lower bits of a key have met:
-    most keys are new, or are not, at random, so that no branch may depend on it.
-    """
+
+@helper
+def _clear_seen(seen, n):
+    """Make room in `seen` (uint8) to count `n` keys by some of their bits, up to 255; returns its last slot.
+
+    Most keys are new, or are not, at random, so that no branch may depend on it."""
     size = 4 * table_size(n)
     seen[:size] = 0
-    mask = np.uint64(size - 1)
-    for i in range(n):
-        slot = keys[i] & mask
-        seen[slot] += seen[slot] < 255
+    return np.uint64(size - 1)
+
+
+@helper
+def _drop_single(keys, candidates, n, seen, mask, times):
+    """Keep the candidates whose key occurs more than once, and a few others; returns how many.
+
+    times[i]: how often key i occurs, at most; 255 stands for more.
+    """
     kept = 0
     for i in range(n):
         key = keys[i]
-        keys[kept] = key
-        candidates[kept] = candidates[i]
-        here = seen[key & mask]
-        times[kept] = here
+        place = np.uint64(kept)  # unsigned: Numba need not look for negative indices
+        keys[place] = key
+        candidates[place] = candidates[i]
+        here = seen[key >> _SLOT_BITS & mask]
+        times[place] = here
         kept += here > 1
     return kept
 
 
 @helper
-def _top_ngram(n, keys, candidates, n_candidates, times, chosen, counting, covered):
+def _top_ngram(n, keys, candidates, n_candidates, times, chosen, counting, characters):
     """Characters covered by the most frequent n-gram that repeats, with the spaces inside it.
 
     What may occur as often as any is counted exactly; where it occurs less often, because two keys met in one slot, so is what
@@ -149,67 +168,77 @@ def _top_ngram(n, keys, candidates, n_candidates, times, chosen, counting, cover
         for i in range(n_chosen):
             first_equal(table, mask, chosen_keys, counts, i)
         most = 1
-        characters = 0
+        covered = 0
         for i in range(n_chosen):
             if counts[i] > most:
                 most = counts[i]
-                at = chosen_candidates[i]
-                characters = most * (covered[at + n] - covered[at] + n - 1)
+                covered = most * (_characters(characters, chosen_candidates[i], n) + n - 1)
         if most >= least or least == 2:
-            return characters
+            return covered
         least = max(most, 2)
 
 
 @helper
-def _duplicate_ngrams(n, keys, candidates, n_candidates, counting, covered):
+def _duplicate_ngrams(n, keys, candidates, n_candidates, counting, characters):
     """Characters in n-grams that occurred before, none twice."""
     table, counts = counting
     mask = clear(table, counts, n_candidates)
-    characters = 0
+    covered = 0
     behind = 0
     for c in range(n_candidates):
         at = candidates[c]
         if at >= behind and first_equal(table, mask, keys, counts, c) != c:
-            characters += covered[at + n] - covered[at]
+            covered += _characters(characters, at, n)
             behind = at + n
-    return characters
+    return covered
 
 
 @helper
-def _next_candidates(n, hashes, keys, candidates, n_candidates):
-    """Keep the positions where an (n + 1)-gram can repeat, with its key; returns how many.
+def _characters(characters, at, n):
+    """Characters of the `n` tokens from `at` on."""
+    total = 0
+    for i in range(at, at + n):
+        total += characters[i]
+    return total
+
+
+@helper
+def _next_candidates(n, hashes, keys, candidates, n_candidates, seen):
+    """Keep the positions where an (n + 1)-gram can repeat, with its key, counted in `seen` up to n + 1 = _LONGEST_TOP; returns (how many,
+    last slot of `seen`).
 
     An n-gram repeats there and another at the next token. `hashes`: those of the document's tokens.
     """
+    counted = n < _LONGEST_TOP
+    mask = _clear_seen(seen, n_candidates) if counted else np.uint64(0)
     kept = 0
     last = len(hashes) - 1
     for c in range(n_candidates - 1):  # every position is written, so that no branch depends on whether it is kept
         at = candidates[c]
-        candidates[kept] = at
-        keys[kept] = combine(keys[c], hashes[min(at + n, last)])
-        kept += candidates[c + 1] == at + 1
-    return kept
+        is_kept = candidates[c + 1] == at + 1
+        key = keys[c] * GOLDEN + hashes[np.uint64(min(at + n, last))]
+        place = np.uint64(kept)
+        candidates[place] = at
+        keys[place] = key
+        if counted:
+            slot = key >> _SLOT_BITS & mask
+            seen[slot] += is_kept & (seen[slot] < 255)
+        kept += is_kept
+    return kept, mask
 
 
 @helper
 def _ngrams_of_document(hashes, characters, scratch, counting, found):
     """Fill `found` with the characters of the top and duplicate n-grams, n = 2 … 10, of a document's tokens."""
-    keys, candidates, covered, seen, times, chosen = scratch
-    covered[0] = 0
-    n_candidates = len(hashes) - 1
-    for i in range(n_candidates):
-        covered[i + 1] = covered[i] + characters[i]
-        candidates[i] = i
-        keys[i] = combine(hashes[i], hashes[i + 1])
-    if n_candidates >= 0:
-        covered[n_candidates + 1] = covered[n_candidates] + characters[n_candidates]
+    keys, candidates, seen, times, chosen = scratch
+    n_candidates, mask = _first_candidates(hashes, keys, candidates, seen)
     for n in range(2, _LONGEST + 1):
-        n_candidates = _drop_single(keys, candidates, n_candidates, seen, times)
         if n <= _LONGEST_TOP:
-            found[n - 2] = _top_ngram(n, keys, candidates, n_candidates, times, chosen, counting, covered)
+            n_candidates = _drop_single(keys, candidates, n_candidates, seen, mask, times)
+            found[n - 2] = _top_ngram(n, keys, candidates, n_candidates, times, chosen, counting, characters)
         else:
-            found[n - 2] = _duplicate_ngrams(n, keys, candidates, n_candidates, counting, covered)
-        n_candidates = _next_candidates(n, hashes, keys, candidates, n_candidates)
+            found[n - 2] = _duplicate_ngrams(n, keys, candidates, n_candidates, counting, characters)
+        n_candidates, mask = _next_candidates(n, hashes, keys, candidates, n_candidates, seen)
 
 
 @kernel(types.void(OFFSETS, LINES, TOKENS, types.int64, types.float32[:, ::1]))
@@ -217,10 +246,10 @@ def _measure(offsets, lines, tokens, most_parts, signals):
     counting = np.empty(table_size(most_parts), np.int32), np.empty(most_parts, np.int32)
     hashes = np.empty(most_parts, np.uint64)
     part_characters = np.empty(most_parts, np.int64)
-    candidates, covered = np.empty(most_parts, np.int32), np.empty(most_parts + 1, np.int32)
+    candidates = np.empty(most_parts, np.int32)
     seen, times = np.empty(4 * table_size(most_parts), np.uint8), np.empty(most_parts, np.uint8)
     chosen = np.empty(most_parts, np.uint64), np.empty(most_parts, np.int32)
-    scratch = hashes, candidates, covered, seen, times, chosen
+    scratch = hashes, candidates, seen, times, chosen
     ngram_characters = np.empty(_LONGEST - 1, np.int64)
     for document in range(len(offsets) - 1):
         first, last = lines.first[document], lines.first[document + 1]
