@@ -116,14 +116,8 @@ def find_tokens(data, at, end):
     solid = ~space & first_bits(width)
     opens = solid & ~(solid << _ONE)
     ends = ~solid & solid << _ONE
-    letters, lower, digits, peeled, dots, joins = (
-        letters & solid,
-        lower & solid,
-        digits & solid,
-        peeled & solid,
-        dots & solid,
-        joins & solid,
-    )
+    letters, lower, digits = letters & solid, lower & solid, digits & solid
+    peeled, dots, joins = peeled & solid, dots & solid, joins & solid
     third &= lead << _TWO & middle << _ONE & solid
     within = third | third >> _ONE
     between_digits = digits << _ONE & digits >> _ONE

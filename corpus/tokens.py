@@ -70,16 +70,24 @@ TOKENS = types.NamedTuple((types.int64[::1], *_COLUMNS), Tokens)
 
 
 @helper
-def _emit(data, start, n_bytes, characters, flags, base, columns, n):
-    """Token `n` is the `n_bytes` bytes at `start`; returns n + 1. `columns`: those of `Tokens`, without `first`."""
-    hashes, starts, ends, lengths, all_flags = columns
+def _emit(start, end, characters, flags, columns, n):
+    """Token `n` is the bytes start … end - 1 of its text; returns n + 1. `columns`: those of `Tokens`, without `first`."""
+    _, starts, ends, lengths, all_flags = columns
     place = np.uint64(n)  # unsigned: Numba need not look for negative indices
-    hashes[place] = hash_bytes(data, start, n_bytes, NO_CHANGE, np.uint64(0))
-    starts[place] = start - base
-    ends[place] = start - base + n_bytes
+    starts[place] = start
+    ends[place] = end
     lengths[place] = characters
     all_flags[place] = flags
     return n + 1
+
+
+@helper
+def _hash_tokens(data, base, first, last, columns):
+    """The hashes of tokens first … last - 1, which are of the text at `base`."""
+    hashes, starts, ends, _, _ = columns
+    for token in range(np.uint64(first), np.uint64(last)):
+        start = starts[token]
+        hashes[token] = hash_bytes(data, base + start, ends[token] - start, NO_CHANGE, np.uint64(0))
 
 
 @helper
@@ -196,7 +204,7 @@ def _split(data, start, end, base, scratch, columns, n):
         for cut in range(_cut(data, at, classes, n_characters, seen, cuts, peeled)):
             right = cuts[cut]
             flags = _flags(data, at, classes, left, right)
-            n = _emit(data, at[left], at[right] - at[left], right - left, flags, base, columns, n)
+            n = _emit(at[left] - base, at[right] - base, right - left, flags, columns, n)
             left = right
         start = at[n_characters]
     return n
@@ -212,6 +220,37 @@ def _flags_of_byte(byte: int) -> int:
 
 
 _FLAGS = np.array([_flags_of_byte(byte) for byte in range(256)], np.uint8)
+
+
+@helper
+def _emit_plain(data, at, base, tokens, stops, opens, columns, n):
+    """The tokens that begin at the bits `tokens` of the window at `at`, as if they were ASCII and no contractions.
+
+    Their ends are the lowest bits of `stops`. Returns (how many tokens there are then, the bits of `stops` that are left).
+    """
+    one = np.uint64(1)
+    while tokens:
+        place, stop = first_bit(tokens), first_bit(stops)
+        flags = _FLAGS[data[np.uint64(at + place)]] | (opens >> np.uint64(place) & one) * OPENS_FIELD
+        n = _emit(at - base + place, at - base + stop, stop - place, flags, columns, n)
+        tokens &= tokens - one
+        stops &= stops - one
+    return n, stops
+
+
+@helper
+def _correct(first, tokens, contractions, within, columns):
+    """What is else of the plain tokens at the bits `tokens` of a window, of which the lowest is token `first`."""
+    _, _, _, lengths, all_flags = columns
+    one = np.uint64(1)
+    while contractions:
+        bit = contractions & (~contractions + one)
+        contractions ^= bit
+        all_flags[first + count_bits(tokens & (bit - one))] = HAS_LETTER
+    while within:
+        bit = within & (~within + one)
+        within ^= bit
+        lengths[first - 1 + count_bits(tokens & (bit - one))] -= 1
 
 
 _bounds = masks(WHITE_SPACE, LETTERS, CONTINUATION)
@@ -244,19 +283,21 @@ def _tokenize(data, offsets, longest, first, columns):
         while at < end:
             width, starts, stops, opens, contractions, others, within = find_tokens(data, at, end)
             while starts:
-                bit = starts & (~starts + one)
-                start = at + first_bit(starts)
-                stop = at + first_bit(stops) if stops else at + width
-                if others & bit:
-                    n = _split(data, start, stop, base, scratch, columns, n)
-                else:
-                    flags = HAS_LETTER if contractions & bit else _FLAGS[data[start]]
-                    flags |= OPENS_FIELD if opens & bit else np.uint8(0)
-                    characters = stop - start - count_bits(within & (stops ^ (stops - one)) & ~(bit - one))
-                    n = _emit(data, start, stop - start, characters, flags, base, columns, n)
-                starts ^= bit
-                stops &= stops - one
+                before_other = (others & (~others + one)) - one  # all bits if there is no other
+                plain = starts & before_other
+                first_plain = n
+                n, stops = _emit_plain(data, at, base, plain, stops, opens, columns, n)
+                from_plain = ~((plain & (~plain + one)) - one)
+                _correct(first_plain, plain, contractions & plain, within & before_other & from_plain, columns)
+                starts &= ~before_other
+                if starts:
+                    stop = first_bit(stops) if stops else width
+                    n = _split(data, at + first_bit(starts), at + stop, base, scratch, columns, n)
+                    starts &= starts - one
+                    stops &= stops - one
+                    others &= others - one
             at += width
+        _hash_tokens(data, base, first[document], n, columns)
     first[len(offsets) - 1] = n
 
 

@@ -54,7 +54,7 @@ OPTIONS: dict[str, object] = {"view": View.TOKENS}  # what n-grams are of
 
 _LONGEST_TOP, _LONGEST = 4, 10  # n-grams: the most frequent one for n up to 4, duplicates from there up to 10
 _FIRST_NGRAM_RULE = 4
-_SLOT_BITS = np.uint64(32)
+_SLOT_BITS = np.uint64(32)  # bits of a key from here on choose its slot: the product that makes keys mixes them best
 
 
 @helper
@@ -104,8 +104,20 @@ def _repeated_parts(hashes, characters, n, counting):
 
 
 @helper
+def _clear_seen(seen, n):
+    """Make room in `seen` (uint8) to count `n` keys by some of their bits, up to 255; returns its last slot.
+
+    Most keys are new, or are not, at random, so that no branch may depend on it."""
+    size = 4 * table_size(n)
+    seen[:size] = 0
+    return np.uint64(size - 1)
+
+
+@helper
 def _first_candidates(hashes, keys, candidates, seen):
-    """Every position where a bigram begins, with its key, counted in `seen`; returns (how many, last slot of `seen`)."""
+    """Every position where a bigram begins, with its key, counted in `seen`; returns (how many, last slot of `seen`).
+
+    The key of an n-gram is a polynomial of its tokens' hashes, so that one product makes it longer by a token."""
     n_candidates = len(hashes) - 1
     mask = _clear_seen(seen, n_candidates)
     for i in range(n_candidates):
@@ -115,16 +127,6 @@ def _first_candidates(hashes, keys, candidates, seen):
         slot = key >> _SLOT_BITS & mask
         seen[slot] += seen[slot] < 255
     return n_candidates, mask
-
-
-@helper
-def _clear_seen(seen, n):
-    """Make room in `seen` (uint8) to count `n` keys by some of their bits, up to 255; returns its last slot.
-
-    Most keys are new, or are not, at random, so that no branch may depend on it."""
-    size = 4 * table_size(n)
-    seen[:size] = 0
-    return np.uint64(size - 1)
 
 
 @helper
@@ -204,10 +206,10 @@ def _characters(characters, at, n):
 
 @helper
 def _next_candidates(n, hashes, keys, candidates, n_candidates, seen):
-    """Keep the positions where an (n + 1)-gram can repeat, with its key, counted in `seen` up to n + 1 = _LONGEST_TOP; returns (how many,
-    last slot of `seen`).
+    """Keep the positions where an (n + 1)-gram can repeat, with its key; returns (how many, last slot of `seen`).
 
-    An n-gram repeats there and another at the next token. `hashes`: those of the document's tokens.
+    An n-gram repeats there and another at the next token. Up to n + 1 = _LONGEST_TOP keys are counted in `seen`; longer
+    n-grams that do not repeat are too few to be worth it. `hashes`: those of the document's tokens.
     """
     counted = n < _LONGEST_TOP
     mask = _clear_seen(seen, n_candidates) if counted else np.uint64(0)
