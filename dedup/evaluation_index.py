@@ -38,6 +38,7 @@ SEED_WORDS = 5
 SEED_BITS = 40
 MAX_SEED_PLACES = 32
 GRAM_WORDS = 13  # of which document frequencies are counted, as GPT-3 does
+PART_STRIDE = 32
 BITS_UNIT = 8  # `bits` are in eighths of a bit
 
 SEED_BASE = GOLDEN  # a seed is the polynomial of its words' hashes in this (odd) base, modulo 2**64
@@ -64,6 +65,7 @@ class EvaluationIndex:
     part_bits: NDArray[np.int32]  # what its words are worth, in units of 1 / BITS_UNIT
     part_seeded: NDArray[np.bool_]  # whether a match can begin in it
     part_words: NDArray[np.int32]
+    part_near: NDArray[np.int32]  # the part of every PART_STRIDE-th word: from there it is a few steps to a word's part
     words: NDArray[np.uint32]  # hashes
     bits: NDArray[np.uint8]  # of each word, in units of 1 / BITS_UNIT
     seeds: NDArray[np.int32]  # the first word of each, by hash
@@ -106,6 +108,7 @@ def build_index(items: Sequence[EvaluationItem]) -> EvaluationIndex:
         np.add.reduceat(np.append(bits, 0).astype(np.int32), part_words[:-1]) * (counts > 0),
         np.bincount(np.searchsorted(part_words, seeds, "right") - 1, minlength=len(counts)) > 0,
         part_words,
+        (np.searchsorted(part_words, np.arange(0, len(hashes), PART_STRIDE), "right") - 1).astype(np.int32),
         hashes.astype(np.uint32),
         bits,
         seeds,
@@ -138,19 +141,18 @@ def _set_of_part(items: Sequence[EvaluationItem], item_parts: list[int]) -> NDAr
 
 def _words_of(texts: list[str]) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.uint8]]:
     """(how many words each text has, the hashes of all, what they are worth)"""
-    counts, hashes, lone = [np.empty(0, np.int64)], [np.empty(0, np.uint64)], [np.empty(0, np.bool_)]
+    ranked, rank_bits = _rank_bits()
+    counts, hashes, bits = [np.empty(0, np.int64)], [np.empty(0, np.uint64)], [np.empty(0, np.uint8)]
     for batch in _batches(texts):
         n_words = np.empty(len(batch), np.int64)
         found, alone = np.empty(len(batch.data), np.uint64), np.empty(len(batch.data), np.bool_)
         n = _item_words(batch.data, batch.offsets, batch.longest, n_words, found, alone)
         counts.append(n_words)
         hashes.append(found[:n].copy())
-        lone.append(alone[:n].copy())
-    of_all = np.concatenate(hashes)
-    ranked, rank_bits = _rank_bits()
-    at = np.minimum(np.searchsorted(ranked, of_all), len(ranked) - 1)
-    other = np.where(np.concatenate(lone), _IDEOGRAPH_BITS * BITS_UNIT, _MOST_BITS * BITS_UNIT)
-    return np.concatenate(counts), of_all, np.where(ranked[at] == of_all, rank_bits[at], other).astype(np.uint8)
+        at = np.minimum(np.searchsorted(ranked, hashes[-1]), len(ranked) - 1)
+        other = np.where(alone[:n], _IDEOGRAPH_BITS * BITS_UNIT, _MOST_BITS * BITS_UNIT)
+        bits.append(np.where(ranked[at] == hashes[-1], rank_bits[at], other).astype(np.uint8))
+    return np.concatenate(counts), np.concatenate(hashes), np.concatenate(bits)
 
 
 def _batches(texts: list[str]) -> Iterator[Texts]:
@@ -219,22 +221,24 @@ def _seeds(
 ) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
     """The first words of the seeds and their hashes, by hash, then place."""
     n_first = max(0, len(hashes) - SEED_WORDS + 1)
-    states, worth = np.zeros(n_first, np.uint64), np.zeros(n_first, np.int32)
+    states, worth = np.zeros(n_first, np.uint64), np.zeros(n_first, np.uint16)
+    whole = np.ones(len(hashes) + 1, np.bool_)  # whether the part goes on for a seed's length
     for i in range(SEED_WORDS):
-        states = states * SEED_BASE + hashes[i : i + n_first]
+        states *= SEED_BASE
+        states += hashes[i : i + n_first]
         worth += bits[i : i + n_first]
-    counts = np.diff(part_words)
-    left = np.repeat(part_words[1:], counts)[:n_first] - np.arange(n_first)  # words to the end of the part
-    places = np.flatnonzero((worth >= SEED_BITS * BITS_UNIT) & (left >= SEED_WORDS))
-    of_set = np.repeat(part_set, counts)[places]
-    order = np.lexsort((places, of_set, states[places]))
-    places, of_set = places[order], of_set[order]
+        if i > 0:
+            whole[np.maximum(part_words[1:] - i, 0)] = False
+    places = np.flatnonzero((worth >= SEED_BITS * BITS_UNIT) & whole[:n_first]).astype(np.int32)
+    of_set = np.repeat(part_set, np.diff(part_words))[places]
     states = states[places]
+    order = np.lexsort((of_set, states))  # stable: places stay in order
+    places, of_set, states = places[order], of_set[order], states[order]
     begins = np.ones(len(places), np.bool_)
     begins[1:] = (states[1:] != states[:-1]) | (of_set[1:] != of_set[:-1])
     group = np.cumsum(begins) - 1
     rare = np.bincount(group, minlength=1)[group] <= MAX_SEED_PLACES
-    return places[rare].astype(np.int32), states[rare]
+    return places[rare], states[rare]
 
 
 def _directory(hashes: NDArray[np.uint64]) -> NDArray[np.int32]:

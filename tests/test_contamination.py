@@ -18,6 +18,7 @@ from dedup.contamination import ContaminationSettings, Decontaminated, contamina
 from dedup.contamination_methods import METHODS, find_spans, item_statuses
 from dedup.evaluation_hits import document_frequency, find_hits
 from dedup.evaluation_index import BITS_UNIT, SEED_BITS, SEED_WORDS, EvaluationIndex, build_index
+from dedup.evaluation_runs import SEARCHED_WORDS
 from dedup.evaluation_sets import EvaluationItem, read_evaluation_sets
 
 QUESTION = (
@@ -295,6 +296,33 @@ def test_every_seed_is_found_and_every_run_is_of_equal_words(parts: list[tuple[s
             for at in range(len(words) - SEED_WORDS + 1):
                 if words[at : at + SEED_WORDS] == seed:
                     assert (document, part, first, at) in covered
+
+
+LETTERS_ONLY = st.lists(st.sampled_from("abcd"), max_size=200)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=4), LETTERS_ONLY, LETTERS_ONLY)
+@example(["a", "b"], ["a", "b", *"d" * 119], [])  # a word too far before the question
+@example(["a", "b"], [], [*"d" * 119, "a", "b"])  # and behind it
+def test_an_answer_without_seeds_is_found_near_its_question_where_most_of_its_words_are(
+    answer: list[str], before: list[str], after: list[str]
+) -> None:
+    question = [f"quark{n}" for n in range(6)]
+    text = [*before, *question, *after]
+    index = build_index([item(" ".join(question), " ".join(answer))])
+    places = range(max(0, len(before) - SEARCHED_WORDS), len(before) + len(question) + SEARCHED_WORDS + 1)
+    equal = {
+        at: {(k, at + k) for k in range(len(answer)) if text[at + k] == answer[k]}
+        for at in places
+        if at + len(answer) <= len(text)
+    }
+    best = max(equal, key=lambda at: len(equal[at]))  # the first of the best
+    hits = find_hits(Texts.of([" ".join(text)]), index)
+    hits = hits.where(hits.part == 1)
+    runs = zip(hits.word - len(question), hits.at, hits.n_words, strict=True)
+    found = {(int(word + k), int(at + k)) for word, at, n_words in runs for k in range(n_words)}
+    assert found == (equal[best] if len(equal[best]) > len(answer) // 2 else set())
 
 
 def test_more_hits_than_were_made_room_for_are_all_returned() -> None:

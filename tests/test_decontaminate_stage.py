@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import run
+from conftest import digests, run
 
 from pipeline.config import resolve
 
@@ -34,7 +34,7 @@ def inputs(tmp_path: Path) -> Path:
 def decontaminated(inputs: Path, *sets: str, out: str = "out", settings: tuple[str, ...] = ()) -> Path:
     evals = ", ".join(str(inputs / f"{name}.jsonl") for name in sets)
     fields = f"decontaminate.fields={inputs / 'fields.yaml'}"
-    of_all = [f"decontaminate.evals=[{evals}]", fields, "cluster.workers=0", *settings]
+    of_all = ["cluster.workers=0", f"decontaminate.evals=[{evals}]", fields, *settings]
     run(resolve({"stages": ["decontaminate"]}, of_all, "test"), inputs / out, str(inputs / "in"), packed=False)
     return inputs / out
 
@@ -62,6 +62,15 @@ def test_a_set_that_is_added_is_looked_for_alone_and_the_verdicts_are_those_of_b
     assert len(both) == 2 * len(first)
     assert reasons(out) == [[None, "decontaminate.contaminated", "decontaminate.contaminated"]] * 2
     assert ledger(out) == ledger(decontaminated(inputs, "boats", "apples", out="at-once"))
+
+
+def test_two_workers_give_the_bytes_of_one_also_for_a_set_that_is_added(inputs: Path) -> None:
+    for workers in (1, 2):
+        for sets in (["apples"], ["apples", "boats"]):
+            decontaminated(inputs, *sets, out=f"out-{workers}", settings=(f"cluster.workers={workers}",))
+    one, two = digests(inputs / "out-1"), digests(inputs / "out-2")
+    assert any(name.startswith("documents/") for name in one)
+    assert one == two
 
 
 def test_a_set_that_is_left_out_and_comes_back_is_looked_for_again_in_what_was_added_meanwhile(inputs: Path) -> None:
