@@ -1,4 +1,4 @@
-"""Main text by a learned model over the text blocks of a page. `page.read_blocks` is where it begins.
+"""Main text by a learned model over the text blocks of a page. `shown.read_page` is where it begins.
 
 tags.py            what each element is to the reader: block, skipped, raw, void; what it closes and what stops it
 keywords.py        words in class, id and role that say what an element is for
@@ -10,6 +10,7 @@ page.py            the one pass over the bytes: blocks and containers
 text_features.py   what a block's text is made of
 features.py        the matrix a model sees
 encoding.py        the page as UTF-8
+shown.py           the blocks of a page as it came
 
 context.py         what the second pass sees of the first
 trees.py           both passes' trees as arrays, all blocks of a page at once

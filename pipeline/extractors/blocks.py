@@ -9,16 +9,15 @@ from typing import Any
 
 from pipeline.blocks import model
 from pipeline.blocks.assembly import assemble
-from pipeline.blocks.encoding import utf8_page
 from pipeline.blocks.features import features_of
-from pipeline.blocks.page import read_blocks
+from pipeline.blocks.shown import read_page
 
 OPTIONS: dict[str, object] = {}
 
 
 def extract_bytes(html: bytes, charset: str | None, options: Mapping[str, Any]) -> tuple[str, float]:
     """The text, and the score that can be expected of it (`model.choose`)."""
-    page = read_blocks(utf8_page(html, charset))
+    page = read_page(html, charset)
     if not len(page.rows):
         return "", 0.0
     features = features_of(page)
