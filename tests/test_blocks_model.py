@@ -59,6 +59,16 @@ def test_a_block_is_good_if_half_of_its_trigrams_are_in_the_gold_text() -> None:
     assert weights.tolist() == [4, 6, 4, 2, 1, 4]
 
 
+def test_a_block_of_a_word_or_two_is_good_if_the_gold_text_has_it_beside_its_neighbours() -> None:
+    gold = "Our kettles\nKettle | 1.5 l | red\nColour: blue as the sea"
+    blocks = ["Menu", "Our kettles", "Kettle", "1.5 l", "red", "Share", "Colour:", "blue as the sea", "red", "…"]
+    good, weights = labels.from_gold(blocks, gold)
+    assert [block for block, is_good in zip(blocks, good, strict=True) if is_good] == [
+        "Our kettles", "Kettle", "1.5 l", "red", "Colour:", "blue as the sea",
+    ]  # fmt: skip
+    assert weights[-1] == 0  # nothing is known of what has no word
+
+
 def test_pieces_label_only_the_blocks_that_hold_them() -> None:
     blocks = ["In the beginning was the word.", "Subscribe to our newsletter!", "Something else"]
     good, weights = labels.from_pieces(blocks, ["beginning was"], ["our newsletter"])

@@ -16,5 +16,7 @@ context.py         what the second pass sees of the first
 trees.py           both passes' trees as arrays, all blocks of a page at once
 model.py           the two passes, and which blocks are chosen
 assembly.py        the text of the chosen blocks
-gold.py, labels.py, train.py, scores.py, quality.py     where the model is from and how good it is: MODEL_CARD.md
+gold.py, labels.py, fitting.py                 where the model is from: pages, labels, trees
+scores.py, quality.py, validation.py, card.py  how good it is: MODEL_CARD.md
+train.py           the command
 """

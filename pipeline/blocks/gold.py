@@ -10,6 +10,7 @@ flatters by 0.03), and near copies (an agency's report on two sites), which shar
 import gzip
 import json
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -20,11 +21,14 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from corpus.errors import InputError
 from pipeline.blocks.scores import words
 from pipeline.warc import read_captures
 
 # Sets whose licence allows it may supply labels, hand-made or of a teacher; the others only judge.
 TRAINABLE = ("wcxb", "scrapinghub", "trafilatura", "readability")
+
+N_FOLDS = 5
 
 _SKETCH = 16  # smallest hashes of a page's 8-grams
 _SHARED = 8
@@ -48,8 +52,13 @@ class GoldPage:
 
 def read_pages(folder: Path) -> list[GoldPage]:
     """All pages of a folder, in the order of its archives."""
-    with gzip.open(folder / "gold.jsonl.gz", "rt", encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
+    try:
+        with gzip.open(folder / "gold.jsonl.gz", "rt", encoding="utf-8") as file:
+            rows = [json.loads(line) for line in file]
+    except FileNotFoundError:
+        raise InputError(
+            f"{folder} has no gold.jsonl.gz; pages to learn from are *.warc.gz with it beside them"
+        ) from None
     by_id = {row["warc_record_id"]: (row, group) for row, group in zip(rows, groups(rows), strict=True)}
     pages = []
     for path in sorted(folder.glob("*.warc.gz")):
@@ -57,6 +66,8 @@ def read_pages(folder: Path) -> list[GoldPage]:
             if capture.record_id in by_id:
                 row, group = by_id[capture.record_id]
                 pages.append(_page(row, group, capture.payload(), capture.charset))
+    if not pages:
+        raise InputError(f"{folder}: no page of gold.jsonl.gz is in an archive *.warc.gz there")
     return pages
 
 
@@ -117,6 +128,6 @@ def _sketch(text: str) -> list[int]:
     return sorted(xxhash.xxh3_64_intdigest(ngram.encode()) for ngram in ngrams)[:_SKETCH]
 
 
-def folds(pages: list[GoldPage], n_folds: int) -> NDArray[np.int64]:
+def folds(pages: Sequence[GoldPage]) -> NDArray[np.int64]:
     """The fold of every page: whole groups, by a hash of the group's first page, so that a new page moves no other."""
-    return np.array([xxhash.xxh3_64_intdigest(page.group.encode()) % n_folds for page in pages], np.int64)
+    return np.array([xxhash.xxh3_64_intdigest(page.group.encode()) % N_FOLDS for page in pages], np.int64)

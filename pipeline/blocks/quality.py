@@ -1,8 +1,6 @@
 """How good texts of pages are: three scores a page (`scores.py`), and their means by set, language and page type.
 
-`scores.json` beside this file holds what the quality gate (tests/test_blocks_quality.py) compares with: `cross_validated`,
-every page by a model that saw no page of its group, and `shipped`, a fourth of the pages of the sets that do not train, by
-the model that is shipped. `pages` is the digest of the gold file they are of.
+`scores.json` beside this file (`validation.py`) holds what the quality gate, tests/test_blocks_quality.py, compares with.
 """
 
 from collections import defaultdict
@@ -54,7 +52,9 @@ def summary(pages: Sequence[GoldPage], scores: Sequence[Scores]) -> dict[str, An
         by: {name: {"pages": len(rows), **_means(rows)} for name, rows in sorted(members.items())}
         for by, members in groups.items()
     }
-    return {"mean_of_sets": _means([row for row in means["set"].values() if row["pages"] >= MIN_PAGES]), **means}
+    sets = means["set"].values()
+    large = [row for row in sets if row["pages"] >= MIN_PAGES]
+    return {"mean_of_sets": _means(large or list(sets)), **means}
 
 
 def _means(rows: Sequence[Scores]) -> Scores:
