@@ -5,7 +5,8 @@ and LCPs of the same tokens as bytes, made ready beforehand; what reads the span
 are as they are, half have a span of another one planted. Checked: the same spans.
 
 Claim: with GPT-2's tokens, which are made anew in every round, all rounds still go at more than 0.8 times the speed of a
-tokenizer that does nothing else: tiktoken, once over the same texts as Python strings.
+tokenizer that does nothing else: tiktoken, once over the same texts as Python strings. With those of Hugging Face's `tokenizers`,
+which are made once and kept, so do all rounds and the spans in bytes.
 """
 
 from collections.abc import Iterable
@@ -18,13 +19,16 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.inputs import column, described, english_texts, megabytes
+from benchmarks.inputs import column, described, english_texts, megabytes, spread
 from benchmarks.measure import Findings, Work, compare, distance, one_pass
 from benchmarks.peers import Peers
+from benchmarks.tokens import N_TEXTS, count, huggingface_gpt2
 from corpus.text import Texts
 from corpus.tokens import tokens_of
+from dedup.spans import byte_runs
 from dedup.substring import SubstringSettings, find_spans
-from dedup.units import token_values
+from dedup.token_files import KeptTokens, read_located
+from dedup.units import tokens_at
 from dedup.windows import Runs, Tokens
 from pipeline.tokens import Tokenizer, _load_gpt2
 
@@ -46,7 +50,7 @@ def planted(texts: list[str]) -> list[str]:
     return result
 
 
-class Shard:
+class TextShard:
     """Texts read in batches and tokenised at every reading, as from a file."""
 
     def __init__(self, texts: list[str], tokenizer: Tokenizer | None = None) -> None:
@@ -57,13 +61,21 @@ class Shard:
         wanted = np.arange(len(self.column), dtype=np.uint32) if rows is None else rows
         for start in range(0, len(wanted), BATCH_DOCUMENTS):
             part = wanted[start : start + BATCH_DOCUMENTS]
-            values, first = token_values(Texts(self.column.take(part)), self.tokenizer)
-            yield Tokens(part, first, values)
+            located = self.tokenizer is not None and self.tokenizer.slow
+            yield tokens_at(part, Texts(self.column.take(part)), self.tokenizer, located)
 
 
-def by_refine(shards: list[Shard]) -> list[Runs]:
+def by_refine(shards: list[TextShard]) -> list[Runs]:
     with TemporaryDirectory() as folder:
         return list(find_spans(shards, SETTINGS, Path(folder)))
+
+
+def by_refine_once(shards: list[TextShard]) -> list[Runs]:
+    """In bytes; tokens are made once and kept."""
+    with TemporaryDirectory() as folder:
+        kept = [KeptTokens(read, Path(folder, f"tokens-{number}.parquet")) for number, read in enumerate(shards)]
+        found = zip(kept, list(find_spans(kept, SETTINGS, Path(folder))), strict=True)
+        return [byte_runs(runs, read_located(shard.file, np.unique(runs.rows))) for shard, runs in found]
 
 
 def encode(texts: list[str]) -> list[list[int]]:
@@ -101,12 +113,24 @@ def spans_of_suffix_array(
     return spans
 
 
+def by_huggingface(data: Path) -> Work:
+    some = planted(spread(english_texts(data), N_TEXTS))
+    with TemporaryDirectory() as folder:
+        file = str(Path(folder, "tokenizer.json"))
+        huggingface_gpt2().save(file)
+        shard = TextShard(some, Tokenizer.load(file))
+    return {
+        "tokenizers": (partial(count, huggingface_gpt2(), some), megabytes(some)),
+        "refine, Hugging Face": (partial(by_refine_once, [shard]), megabytes(some)),
+    }
+
+
 def run(data: Path, seconds: float, peers: Peers) -> Findings:
     texts = planted(english_texts(data))
     size = megabytes(texts)
     bounds = np.linspace(0, len(texts), N_SHARDS + 1).astype(int).tolist()
-    shards = [Shard(texts[start:stop]) for start, stop in pairwise(bounds)]
-    of_gpt2 = [Shard(texts[start:stop], Tokenizer.load("gpt2")) for start, stop in pairwise(bounds)]
+    shards = [TextShard(texts[start:stop]) for start, stop in pairwise(bounds)]
+    of_gpt2 = [TextShard(texts[start:stop], Tokenizer.load("gpt2")) for start, stop in pairwise(bounds)]
     found = {
         (start + row, first, stop)
         for start, runs in zip(bounds, by_refine(shards), strict=False)
@@ -128,7 +152,10 @@ def run(data: Path, seconds: float, peers: Peers) -> Findings:
         findings.speeds = compare(work | one_pass(Texts.of(column(texts)).data), "MB/s", seconds / 2)
     by_token: Work = {"tiktoken": (partial(encode, texts), size), "refine, GPT-2": (partial(by_refine, of_gpt2), size)}
     findings.speeds += compare(by_token, "MB/s", seconds / 2)
+    findings.speeds += compare(by_huggingface(data), "MB/s", seconds / 2)
     findings.claim_ratio("exact substrings of GPT-2's tokens, against tiktoken", "refine, GPT-2", "tiktoken", 0.8)
+    name = "exact substrings of Hugging Face's tokens, against tokenizers"
+    findings.claim_ratio(name, "refine, Hugging Face", "tokenizers", 0.8)
     findings.claim_ratio("exact substrings, against a suffix array with LCPs", "refine", "pydivsufsort", 5)
     findings.notes = (
         f"All rounds take the time of {distance(findings.speeds, 'refine'):.0f} passes over the bytes; tokens are scanned in "

@@ -23,9 +23,10 @@ from dedup.clusters import Survivors, clusters, group_equal
 from dedup.minhash import MinHashSettings, band_keys
 from dedup.occurrences import ranges_for as key_ranges
 from dedup.pairs import Pairs, merged
-from dedup.spans import apply_action, byte_spans
+from dedup.spans import apply_action, byte_runs, byte_spans, spans_of_rows
 from dedup.substring import SubstringSettings, find_spans
-from dedup.units import token_values
+from dedup.token_files import KeptTokens, read_located
+from dedup.units import tokens_at
 from dedup.urls import url_digests
 from dedup.verification import jaccard, overlaps, shingle_sets
 from dedup.windows import Tokens
@@ -164,17 +165,20 @@ def _without_spans(documents: Texts, left: NDArray[np.int64], settings: Substrin
 
     def read(rows: NDArray[np.uint32] | None) -> Iterator[Tokens]:
         for part, texts in parts(every if rows is None else rows):
-            values, first = token_values(texts, settings.tokenizer)
-            yield Tokens(part, first, values)
+            yield tokens_at(part, texts, settings.tokenizer, settings.keeps_tokens)
 
     every = np.arange(len(left), dtype=np.uint32)
     n_ranges = key_ranges(int(documents.byte_lengths.sum()), _MATCHING_BYTES)  # no token has less than a byte
     with TemporaryDirectory(prefix="refine-substring-") as folder:
-        (runs,) = find_spans([read], settings, Path(folder), n_ranges)
+        kept = Path(folder, "tokens.parquet")
+        (runs,) = find_spans(
+            [KeptTokens(read, kept) if settings.keeps_tokens else read], settings, Path(folder), n_ranges
+        )
+        in_bytes = byte_runs(runs, read_located(kept, np.unique(runs.rows))) if settings.keeps_tokens else None
     schema = pa.schema([("dropped", pa.bool_()), ("spans", pa.list_(BYTE_SPAN)), ("text", pa.large_string())])
     batches = []
     for part, texts in parts(every):
-        found = byte_spans(texts, part, runs.of(part), settings.tokenizer)
+        found = spans_of_rows(part, in_bytes) if in_bytes else byte_spans(texts, part, runs, settings.tokenizer)
         made = apply_action(texts, found, settings)
         columns = [pa.array(made.dropped), found.as_column(), made.text]
         batches.append(pa.RecordBatch.from_arrays(columns, schema=schema))

@@ -19,6 +19,7 @@ whole, also where copies overlap (of 200 times the same word the first 50 stay).
 first "x W y".
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -32,8 +33,8 @@ from corpus.schema import BYTE_SPAN
 from corpus.simd import copy_bytes
 from corpus.text import Texts
 from dedup.substring import SubstringSettings
-from dedup.units import Tokenizer, token_spans
-from dedup.windows import Runs
+from dedup.units import Tokenizer, tokens_at
+from dedup.windows import Runs, Tokens
 
 
 class Spans(NamedTuple):
@@ -54,18 +55,31 @@ class Spans(NamedTuple):
         return pa.ListArray.from_arrays(self.first.astype(np.int32), spans)
 
 
+def byte_runs(runs: Runs, batches: Iterable[Tokens]) -> Runs:
+    """Runs of tokens as runs of bytes, given where the tokens of the documents that they are in lie."""
+    parts = [Runs(*(np.empty(0, np.uint32) for _ in range(3)))]
+    for tokens in batches:
+        mine = runs.of(tokens.rows)
+        first = tokens.first[np.searchsorted(tokens.rows, mine.rows)]
+        starts, ends = tokens.starts[first + mine.starts], tokens.ends[first + mine.stops - 1]
+        ends = np.maximum(starts, ends)  # a few tokens may be less than a character
+        parts.append(Runs(mine.rows, starts.astype(np.uint32), ends.astype(np.uint32)))
+    return Runs(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def spans_of_rows(rows: NDArray[np.uint32], runs: Runs) -> Spans:
+    """The runs of bytes that lie in the texts at `rows` (ascending)."""
+    mine = runs.of(rows)
+    first = np.append(np.searchsorted(mine.rows, rows), len(mine.rows))
+    return Spans(first, mine.starts.astype(np.int64), mine.stops.astype(np.int64))
+
+
 def byte_spans(texts: Texts, rows: NDArray[np.uint32], runs: Runs, tokenizer: Tokenizer | None = None) -> Spans:
-    """Runs of tokens as spans of bytes of the texts at `rows` (ascending), in which all runs lie."""
-    has_run, of_text = np.unique(runs.rows, return_inverse=True)
-    first, starts, ends = token_spans(Texts(texts.column.filter(pa.array(np.isin(rows, has_run)))), tokenizer)
-    base = first[of_text]
-    span_starts = starts[base + runs.starts].astype(np.int64)
-    span_ends = ends[base + runs.stops - 1].astype(np.int64)
-    return Spans(
-        np.append(np.searchsorted(runs.rows, rows), len(runs.rows)),
-        span_starts,
-        np.maximum(span_starts, span_ends),  # a few tokens may be less than a character
-    )
+    """Of runs of tokens those in the texts at `rows` (ascending), as spans of bytes."""
+    mine = runs.of(rows)
+    has_run = np.isin(rows, mine.rows)
+    tokens = tokens_at(rows[has_run], Texts(texts.column.filter(pa.array(has_run))), tokenizer, located=True)
+    return spans_of_rows(rows, byte_runs(mine, [tokens]))
 
 
 @kernel(types.void(BYTES, OFFSETS, OFFSETS, OFFSETS, OFFSETS, types.uint8[::1]))

@@ -14,8 +14,7 @@ key where it is in the text and in the file of keys. So the second round reads o
 spans are found without text.
 
 A run can be compared with *earlier* ones by what they left: the minimizers and their places, and the tokens of their documents
-(`write_tokens`, where that was asked for). Windows of theirs are hashed only where a minimizer is one of this run's, too.
-Tokens take 0.36 bytes a byte of text (1.9 each, of GPT-2's 1.5), as Parquet's own dictionaries have them.
+(`dedup.token_files`, where that was asked for). Windows of theirs are hashed only where a minimizer is one of this run's, too.
 
 The paper compares GPT-2's tokens, as do we with `tokenizer` (`dedup.units`). Where we deviate is the default: our own tokens,
 words and punctuation marks. White space is in none of them, so two copies that differ in white space only are copies, and how
@@ -48,6 +47,7 @@ from dedup.occurrences import (
     write_keys,
     write_occurrences,
 )
+from dedup.token_files import Shard
 from dedup.units import Tokenizer, unit_of
 from dedup.windows import Runs, Tokens, covered, minimizers, window_keys
 
@@ -60,7 +60,6 @@ Parts = Iterator[tuple[Keys, Runs]]
 """Keys of a shard and their places; each part has those of some documents, in order."""
 
 _PLACES = pa.schema([(name, pa.uint32()) for name in ("row", "start", "stop", "entry")])
-_TOKENS = pa.schema([("row", pa.uint32()), ("tokens", pa.large_list(pa.uint64()))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +86,11 @@ class SubstringSettings:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ConfigError(f"substring.{name} is {value}: give a number from {low} to {high}")
+
+    @property
+    def keeps_tokens(self) -> bool:
+        """Whether tokens are kept from the first round on, with where they lie."""
+        return self.tokenizer is not None and self.tokenizer.slow
 
     def identity(self, keys: str) -> Identity:
         """All that the "minimizers" or the "windows" depend on."""
@@ -164,37 +168,6 @@ def window_parts(runs: Runs, batches: Iterable[Tokens], min_tokens: int) -> Part
     for tokens in batches:
         yield window_keys(tokens, runs.of(tokens.rows), min_tokens)
 
-
-def write_tokens(file: KeyFile, batches: Iterable[Tokens]) -> Iterator[Tokens]:
-    """The same batches, which are written on their way: a row group each, so that dictionaries stay small."""
-    with pq.ParquetWriter(
-        file,
-        _TOKENS,
-        compression="zstd",
-        use_dictionary=["tokens.list.element"],
-        dictionary_pagesize_limit=2**30,  # no row group without one
-        write_statistics=False,
-    ) as writer:
-        for batch in batches:
-            values = pa.LargeListArray.from_arrays(batch.first, batch.hashes)
-            writer.write_table(pa.table([batch.rows, values], schema=_TOKENS), row_group_size=max(len(batch.rows), 1))
-            yield batch
-
-
-def read_tokens(file: KeyFile, rows: NDArray[np.uint32]) -> Iterator[Tokens]:
-    """The tokens of the documents at these rows, batch by batch as they were written."""
-    with pq.ParquetFile(file) as parquet:
-        for group in range(parquet.num_row_groups):
-            here = parquet.read_row_group(group, ["row"], use_threads=False)["row"].to_numpy()
-            chosen = np.isin(here, rows)
-            if chosen.any():
-                table = parquet.read_row_group(group, ["tokens"], use_threads=False)
-                values = table["tokens"].combine_chunks().filter(pa.array(chosen))
-                yield Tokens(here[chosen], values.offsets.to_numpy(), values.values.to_numpy())
-
-
-Shard = Callable[[NDArray[np.uint32] | None], Iterable[Tokens]]
-"""Reads the documents at these rows (ascending) of a shard, or all of them, some at a time."""
 
 Repeated = Callable[[int], tuple[Runs, NDArray[np.uint8]]]
 """What `read_places` says of a shard."""

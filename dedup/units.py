@@ -9,8 +9,9 @@ GPT-2's tokens depend on what is around them: the space before a word is part of
 feed. So of a copy in other surroundings the first or the last tokens may differ and be left, as with the paper's own code.
 
 Words are found and shingled in one kernel at 200 MB/s. GPT-2's tokens of normalised text are made at 90 MB/s by `pipeline.gpt2`
-(tiktoken: 10 to 14), any tokenizer's at 1.5 by `tokenizers`, beside which all else is small. Exact substrings are tokenised
-once, the documents that may have one a second time, those that have one a third: with `tokenizers` that is what they cost.
+(tiktoken: 10 to 14), any tokenizer's at 1.5 by `tokenizers`, beside which all else is small. So exact substrings keep what such
+a *slow* tokenizer made (`dedup.token_files`); ours and GPT-2's are made again of documents that may have a span, and again of
+those that have one.
 """
 
 from collections.abc import Mapping
@@ -25,13 +26,14 @@ from corpus.kernels import kernel
 from corpus.text import Texts
 from corpus.tokens import tokens_of
 from corpus.words import normalised_texts
+from dedup.windows import Tokens
 
 Ids = NDArray[np.int32]
 Offsets = NDArray[np.int64]
 
 
 class Tokenizer(Protocol):
-    """`identity`: what decides the ids.
+    """`identity`: what decides the ids; `slow`: to make them again costs much more than to read them back.
 
     `encode`: (ids[m], offsets[n + 1]) of n texts. `encode_with_spans`: (ids, offsets, starts, ends), the last two int32[m], bytes
     from the text's first: of each token the characters that are in no other; one without such ends where it starts, or before.
@@ -39,6 +41,9 @@ class Tokenizer(Protocol):
 
     @property
     def identity(self) -> Mapping[str, str]: ...
+
+    @property
+    def slow(self) -> bool: ...
 
     def encode(self, texts: Texts) -> tuple[Ids, Offsets]: ...
 
@@ -64,19 +69,13 @@ def normalised_token_hashes(texts: Texts, tokenizer: Tokenizer) -> tuple[NDArray
     return hashes, offsets
 
 
-def token_values(texts: Texts, tokenizer: Tokenizer | None) -> tuple[NDArray[np.uint64], Offsets]:
-    """(uint64[m], int64[n + 1]): a number for each token of the texts, equal where tokens are, and where each text's begin."""
+def tokens_at(rows: NDArray[np.uint32], texts: Texts, tokenizer: Tokenizer | None, located: bool = False) -> Tokens:
+    """The tokens of the texts as they are, of documents at these rows. `located`: with where they lie, which costs time."""
     if tokenizer is None:
         tokens = tokens_of(texts)
-        return tokens.hashes, tokens.first
-    ids, offsets = tokenizer.encode(texts)
-    return ids.astype(np.uint64), offsets
-
-
-def token_spans(texts: Texts, tokenizer: Tokenizer | None) -> tuple[Offsets, NDArray[np.int32], NDArray[np.int32]]:
-    """(offsets, starts, ends): where these tokens lie, as `encode_with_spans` says."""
-    if tokenizer is None:
-        tokens = tokens_of(texts)
-        return tokens.first, tokens.starts, tokens.ends
-    _, offsets, starts, ends = tokenizer.encode_with_spans(texts)
-    return offsets, starts, ends
+        return Tokens(rows, tokens.first, tokens.hashes, tokens.starts, tokens.ends)
+    if located:
+        ids, first, starts, ends = tokenizer.encode_with_spans(texts)
+        return Tokens(rows, first, ids.astype(np.uint64), starts, ends)
+    ids, first = tokenizer.encode(texts)
+    return Tokens(rows, first, ids.astype(np.uint64))

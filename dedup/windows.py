@@ -47,14 +47,17 @@ class Runs(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """Some documents of a shard: `rows` uint32, ascending; `hashes`, one for each token, equal where tokens are.
+    """Some documents of a shard: `rows` uint32, ascending. The tokens of document d are first[d]:first[d + 1].
 
-    The tokens of document d are first[d]:first[d + 1].
+    Of each token its hash, equal where tokens are, and where it lies (`dedup.units.Tokenizer` says how); what is not needed
+    is empty.
     """
 
     rows: NDArray[np.uint32]
     first: NDArray[np.int64]
     hashes: NDArray[np.uint64]
+    starts: NDArray[np.int32] = np.empty(0, np.int32)
+    ends: NDArray[np.int32] = np.empty(0, np.int32)
 
     @property
     def longest(self) -> int:

@@ -46,7 +46,9 @@ class TokenSpans(NamedTuple):
 
 
 class Tokenizer(ABC):
-    """Texts to token ids. `identity`: what decides the ids, for manifests."""
+    """Texts to token ids. `identity`: what decides the ids, for manifests; `slow`: see `dedup.units`."""
+
+    slow = False
 
     def __init__(self, identity: dict[str, str]) -> None:
         self.identity = identity
@@ -100,6 +102,8 @@ class _Gpt2(Tokenizer):
 
 
 class _HuggingFace(Tokenizer):
+    slow = True
+
     def __init__(self, identity: dict[str, str], tokenizer: tokenizers.Tokenizer) -> None:
         super().__init__(identity)
         self._tokenizer = tokenizer

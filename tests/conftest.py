@@ -50,6 +50,16 @@ def blocklist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def gpt2_json(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """GPT-2 as a Hugging Face `tokenizer.json`."""
+    from benchmarks.tokens import huggingface_gpt2
+
+    path = str(tmp_path_factory.mktemp("tokenizer") / "tokenizer.json")
+    huggingface_gpt2().save(path)
+    return path
+
+
 def sample_recipe(blocklist: Path, *settings: str) -> Recipe:
     """configs/quickstart.yaml over the sample crawl's own lists, in this process."""
     every = [*SAMPLE_SETTINGS, f"extract.url.blocklist={blocklist}", "cluster.workers=0", *settings]

@@ -180,8 +180,9 @@ def test_exact_substrings_are_looked_for_in_the_texts_that_stay() -> None:
     ]  # fmt: skip
 
 
-def test_tokens_of_a_tokenizer_are_compared_instead_of_words() -> None:
-    gpt2 = Tokenizer.load("gpt2")
+@pytest.mark.parametrize("is_slow", [False, True])
+def test_tokens_of_a_tokenizer_are_compared_instead_of_words(gpt2_json: str, is_slow: bool) -> None:
+    gpt2 = Tokenizer.load(gpt2_json if is_slow else "gpt2")
     notice = "the same notice at the end of each page 🙂"
     texts = [f"Tides rise twice a day: {notice}", ARTICLE, f"Lamps are lit at dusk; {notice}", NEARLY]
     minhash = MinHashSettings(scheme="sketch", tokenizer=gpt2)

@@ -18,8 +18,9 @@ from corpus.tokens import tokens_of
 from dedup import occurrences
 from dedup.occurrences import FIRST, LATER, ONCE, Keys, count_occurrences, write_keys
 from dedup.spans import Spans, apply_action, byte_spans, cut
-from dedup.substring import ACTIONS, Shard, SubstringSettings, find_spans, read_tokens, write_tokens
-from dedup.units import token_values
+from dedup.substring import ACTIONS, SubstringSettings, find_spans
+from dedup.token_files import Shard, read_located, read_tokens, write_tokens
+from dedup.units import tokens_at
 from dedup.windows import Tokens, minimizers
 from pipeline.tokens import Tokenizer, _load_gpt2
 
@@ -249,10 +250,29 @@ def documents_of(batches: Iterable[Tokens]) -> dict[int, list[int]]:
 @settings(deadline=None, max_examples=40)
 def test_stored_tokens_are_read_again_for_the_documents_that_are_asked_for(documents, wanted) -> None:
     file, read = BytesIO(), reader(documents, 2)
-    every = documents_of(write_tokens(file, read(None)))
+    every = documents_of(write_tokens(file, read(None), located=False))
     assert every == {row: list(document) for row, document in enumerate(documents)}
     found = documents_of(read_tokens(file, np.array(sorted(wanted), np.uint32)))
     assert found == {row: tokens for row, tokens in every.items() if row in wanted}
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1)), max_size=9), max_size=7))
+@settings(deadline=None, max_examples=40)
+def test_where_stored_tokens_lie_is_read_again(documents) -> None:
+    rows = np.arange(len(documents), dtype=np.uint32)
+    places = np.array([place for document in documents for place in document], np.int32).reshape(-1, 2)
+    starts, ends = places.T.copy()
+    first = np.cumsum([0, *map(len, documents)])
+    file = BytesIO()
+    for _ in write_tokens(file, [Tokens(rows, first, np.zeros(len(starts), np.uint64), starts, ends)], located=True):
+        pass
+    wanted = rows[::2]
+    found = {
+        int(row): list(zip(batch.starts[start:stop].tolist(), batch.ends[start:stop].tolist(), strict=True))
+        for batch in read_located(file, wanted)
+        for row, start, stop in zip(batch.rows, batch.first, batch.first[1:], strict=False)
+    }
+    assert found == {row: documents[row] for row in wanted.tolist()}
 
 
 def test_keys_of_other_settings_are_refused() -> None:
@@ -299,11 +319,10 @@ def test_spans_of_texts_end_where_tokens_do(documents, min_tokens) -> None:
 
 
 def spans_of(texts: Texts, min_tokens: int, tokenizer: Tokenizer | None = None) -> Spans:
-    values, first = token_values(texts, tokenizer)
     rows = np.arange(len(texts), dtype=np.uint32)
 
     def read(wanted: np.ndarray | None) -> Iterable[Tokens]:
-        yield Tokens(rows, first, values)
+        yield tokens_at(rows, texts, tokenizer)
 
     with TemporaryDirectory() as folder:
         (runs,) = find_spans([read], SubstringSettings(min_tokens), Path(folder))

@@ -121,11 +121,17 @@ def test_workers_ranges_and_an_interruption_change_no_byte(tmp_path: Path, old: 
     assert digests(tmp_path / "none") == expected
 
 
-def test_spans_of_a_tokenizers_tokens_are_found_in_an_earlier_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_slow", [False, True])
+def test_spans_of_a_tokenizers_tokens_are_found_in_an_earlier_run(
+    tmp_path: Path, gpt2_json: str, is_slow: bool
+) -> None:
     parts = [write(tmp_path / "in-old", OLD), write(tmp_path / "in", NEW)]
-    dedup(tmp_path / "old", parts[0], LONG, STORED, "dedup.unit=tokens")
-    dedup(tmp_path / "new", parts[1], LONG, "dedup.unit=tokens", against=[tmp_path / "old"])
-    dedup(tmp_path / "all", parts, LONG, "dedup.unit=tokens")
+    given = [LONG, "dedup.unit=tokens", f"output.tokenizer={gpt2_json}" if is_slow else "output.tokenizer=gpt2"]
+    dedup(
+        tmp_path / "old", parts[0], *given, f"dedup.store_tokens={not is_slow}"
+    )  # those of a slow one are kept anyway
+    dedup(tmp_path / "new", parts[1], *given, against=[tmp_path / "old"])
+    dedup(tmp_path / "all", parts, *given)
     assert verdicts(tmp_path / "new") == verdicts(tmp_path / "all")[len(OLD) :]
     assert all(NOTICE[200:-200] not in text for text in texts_of(tmp_path / "new"))
 

@@ -11,6 +11,7 @@ from test_substring import left_by_brute_force
 
 from pipeline.config import resolve
 from pipeline.report.explain import entry_lines, explain
+from pipeline.tokens import Tokenizer
 
 NOTICE = " ".join(f"notice{number * 7919 % 1009}" for number in range(60))
 FOOTER = " ".join(f"footer{number * 7919 % 1009}" for number in range(50))
@@ -146,3 +147,22 @@ def test_spans_of_the_configured_tokenizers_tokens_are_cut(tmp_path: Path) -> No
     assert documents["text"].to_pylist() == [text for text in left if len(text) >= 20]
     assert ledger["reason"].to_pylist() == [None if len(text) >= 20 else "dedup.substring" for text in left]
     assert SHORT not in left[1]  # 49 words, of more tokens
+
+
+def test_a_slow_tokenizer_sees_each_text_once_and_the_spans_are_the_same(
+    tmp_path: Path, gpt2_json: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    encode = type(Tokenizer.load(gpt2_json)).encode_with_spans
+    monkeypatch.setattr(
+        type(Tokenizer.load(gpt2_json)),
+        "encode_with_spans",
+        lambda self, texts: seen.extend(texts.column.to_pylist()) or encode(self, texts),
+    )
+    scope = ["dedup.unit=tokens", "dedup.scope=dump"]
+    fast = deduplicated(tmp_path, *scope)
+    slow = deduplicated(tmp_path, *scope, f"output.tokenizer={gpt2_json}", name="slow")
+    assert slow == fast
+    assert seen == [
+        text for text, kept in zip(TEXTS, fast[1]["reason"].to_pylist(), strict=True) if kept != "dedup.exact"
+    ]

@@ -43,7 +43,6 @@ from dedup.pairs import Closest, Pairs, jaccard_of_bands
 from dedup.signatures import refuse_other_schemes
 from dedup.substring import OUTPUT_VERSION as SUBSTRING_VERSION
 from dedup.urls import url_digests
-from dedup.windows import Runs
 from pipeline.outcome import Outcome, batches_of, map_documents, outcome, single_reason
 from pipeline.stage_run import StageRun
 from pipeline.stages import dedup_against, dedup_pairs, dedup_substring
@@ -51,7 +50,7 @@ from pipeline.stages.dedup_estimate import refuse_full_disk
 from pipeline.stages.dedup_pairs import matched, minhash_settings
 from pipeline.stages.dedup_shards import Numbering, number_in, own_run, read_shard, scope_marks, write_by_shard
 from pipeline.stages.dedup_signals import with_signal
-from pipeline.stages.dedup_substring import apply_spans, spans_of_shard, substring_settings
+from pipeline.stages.dedup_substring import FindSpans, apply_spans, spans_of_shard, substring_settings
 from pipeline.steps import Made, Plan, Step
 from pipeline.tokens import Tokenizer
 
@@ -240,7 +239,7 @@ def _scatter(values: pa.Array, where: NDArray[np.bool_]) -> pa.Array:
 
 def process(
     of_shard: pa.Table,
-    spans: Runs | None,
+    spans: FindSpans | None,
     plan: Plan,
     shard: int,
     rows: pa.Array,
@@ -253,7 +252,7 @@ def process(
     reasons, after = verdicts.column("reason").combine_chunks(), batch
     if spans is not None:
         row = rows.to_numpy().astype(np.uint32)
-        after, dropped, of_spans = apply_spans(batch, row, spans.of(row), substring_settings(plan))
+        after, dropped, of_spans = apply_spans(batch, row, spans, substring_settings(plan))
         reasons = pc.if_else(pa.array(dropped), "dedup.substring", reasons)
         columns |= of_spans
     return outcome(rows, batch, after, single_reason(reasons.to_pylist()), columns, tokenizer)

@@ -2,8 +2,8 @@
 
 The index of a run is what its dedup stage leaves beside documents and ledger: digests of URLs and texts of all documents,
 the band keys of those that the URL and the text step left, and every verdict; with `store_tokens`, of those that exact
-substrings were looked for in, the tokens. Text is not part of it, so `--drop-intermediate` takes nothing away, and of an
-earlier run no text is read.
+substrings were looked for in, the tokens (a slow tokenizer's anyway). Text is not part of it, so `--drop-intermediate` takes
+nothing away, and of an earlier run no text is read.
 
 Documents of earlier runs take part in each step as far as their own run let them get, are preferred to all others (those of
 the run that is named first to those of the next), and keep their verdicts. If each of them was itself matched against those
@@ -83,6 +83,11 @@ class Index:
                 content.append([step, item, receipt.outputs])
         return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
 
+    def has(self, step: str, kind: str) -> bool:
+        """Whether that step of it left files of this kind."""
+        receipts = self.folder.receipts(step)
+        return bool(receipts) and all(kind in receipt.outputs for receipt in receipts.values())
+
     @property
     def runs(self) -> list[str]:
         """The digests of the runs that it was itself matched against, in order."""
@@ -123,7 +128,7 @@ def refuse_other_parameters(section: Mapping[str, Any], versions: Mapping[str, s
         index = Index.open(path)
         theirs = _parameters(index.manifest["config"], index.manifest["versions"], with_substring)
         other = [name for name in sorted(ours | theirs) if ours.get(name) != theirs.get(name)]
-        if with_substring and not index.manifest["config"].get("store_tokens"):
+        if with_substring and not index.has("minimizers", "tokens"):
             raise ConfigError(
                 f"dedup.against: {path} has no tokens to find substrings by; run its dedup again with the method substring "
                 "and dedup.store_tokens=true, or leave substring out of dedup.methods here"

@@ -18,6 +18,7 @@ from corpus.errors import GuardError
 from dedup.bands import ranges_for
 from pipeline.report.funnel import compact_bytes
 from pipeline.stage_run import StageRun
+from pipeline.stages.dedup_substring import stores_tokens, substring_settings
 from pipeline.steps import Plan
 
 _BAND_BYTES = 9  # an entry: dedup/bands.py
@@ -28,7 +29,8 @@ _TEXT_BYTES = 0.6  # of documents, a byte of text
 _NEAR_DUPLICATES = 0.1  # of the documents that are no copies
 _SHINGLE_BYTES = 0.4  # a byte of text of candidates: dedup/verification.py
 _CANDIDATES = 0.5  # of the text
-_TOKENS_BYTES = 0.36  # a byte of text: dedup/substring.py
+_TOKENS_BYTES = 0.36  # a byte of text: dedup/token_files.py
+_LOCATED_TOKENS_BYTES = 0.53
 _SUBSTRING_BYTES = 0.3  # a byte of text: dedup/substring.py, 0.27 for English pages of which 4% are copies
 
 
@@ -54,8 +56,9 @@ def disk_estimate(plan: Plan) -> dict[str, int]:
             estimate["shingles"] = left * text_bytes * _CANDIDATES * _SHINGLE_BYTES
     if "substring" in section["methods"]:
         estimate["substrings"] = left * text_bytes * _SUBSTRING_BYTES
-    if section["store_tokens"]:
-        estimate["tokens"] = left * text_bytes * _TOKENS_BYTES
+        if stores_tokens(plan):
+            located = substring_settings(plan).keeps_tokens
+            estimate["tokens"] = left * text_bytes * (_LOCATED_TOKENS_BYTES if located else _TOKENS_BYTES)
     estimate["clusters and ledger"] = n_documents * (_VERDICT_BYTES + _LEDGER_BYTES)
     input_bytes = sum(storage.info_of(source["path"])["size"] for source in plan.inputs if source["identity"])
     if plan.inputs and not plan.inputs[0]["path"].endswith(".parquet"):  # JSONL, which may be plain

@@ -7,10 +7,11 @@
     window_replies     map      over ranges of keys: which occur more than once
 
 A shard's places and the replies give its spans, without any text, when its documents are written. Of earlier runs
-(`pipeline.stages.dedup_against`) are read what their minimizers step left, with `store_tokens` tokens as well.
+(`pipeline.stages.dedup_against`) are read what their minimizers step left, tokens among it: these are kept with `store_tokens`,
+and of a slow tokenizer always (`dedup.token_files`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,17 +25,10 @@ from corpus.dataset import Receipt, StageFolder
 from corpus.schema import SUBSTRING_LEDGER
 from corpus.text import Texts
 from dedup.occurrences import ranges_for
-from dedup.spans import apply_action, byte_spans
-from dedup.substring import (
-    Exchange,
-    SubstringSettings,
-    minimizer_parts,
-    read_places,
-    read_tokens,
-    window_parts,
-    write_tokens,
-)
-from dedup.units import token_values
+from dedup.spans import Spans, apply_action, byte_runs, byte_spans, spans_of_rows
+from dedup.substring import Exchange, SubstringSettings, minimizer_parts, read_places, window_parts
+from dedup.token_files import read_located, read_tokens, write_tokens
+from dedup.units import tokens_at
 from dedup.windows import Runs, Tokens, covered, minimizer_distance
 from pipeline.outcome import batches_of
 from pipeline.stage_run import StageRun
@@ -55,24 +49,36 @@ def _exchange(plan: Plan, keys: str) -> Exchange:
 
 
 def _tokens(plan: Plan, shard: int, chosen: NDArray[np.bool_]) -> Iterator[Tokens]:
-    """The tokens of these rows of a shard."""
-    tokenizer = tokenizer_of_unit(plan)
+    """The tokens of these rows of a shard, made from its texts."""
+    settings = substring_settings(plan)
     for source_rows, batch in batches_of(plan, shard):
         rows = source_rows.to_numpy()
         mine = chosen[rows]
-        values, first = token_values(Texts.of(batch.column("text").filter(pa.array(mine))), tokenizer)
+        texts = Texts.of(batch.column("text").filter(pa.array(mine)))
+        tokens = tokens_at(rows[mine].astype(np.uint32), texts, settings.tokenizer, settings.keeps_tokens)
         if plan.section["scope"] == "dump":
-            values = values ^ np.repeat(scope_marks(batch.column("dump"))[mine], np.diff(first))
-        yield Tokens(rows[mine].astype(np.uint32), first, values)
+            marks = np.repeat(scope_marks(batch.column("dump"))[mine], np.diff(tokens.first))
+            tokens = tokens._replace(hashes=tokens.hashes ^ marks)
+        yield tokens
+
+
+def _kept_tokens(folder: StageFolder, shard: int, rows: NDArray[np.uint32]) -> Iterator[Tokens]:
+    """The tokens of these rows of a shard, of this run or an earlier one, as its minimizers step left them."""
+    with storage.open_input(folder.file("tokens", shard)) as file:
+        yield from read_tokens(file, rows)
+
+
+def stores_tokens(plan: Plan) -> bool:
+    return plan.section["store_tokens"] or substring_settings(plan).keeps_tokens
 
 
 def write_minimizers(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
-    verdicts = read_shard(plan.stage_folder.file("clusters", 0), shard)
+    verdicts, settings = read_shard(plan.stage_folder.file("clusters", 0), shard), substring_settings(plan)
     kept = pc.is_null(verdicts["reason"]).to_numpy()
     tokens = _tokens(plan, shard, kept)
     if "tokens" in files:
-        tokens = write_tokens(files["tokens"], tokens)
-    parts = minimizer_parts(tokens, substring_settings(plan).min_tokens)
+        tokens = write_tokens(files["tokens"], tokens, located=settings.keeps_tokens)
+    parts = minimizer_parts(tokens, settings.min_tokens)
     _exchange(plan, "minimizers").write(files["minimizers"], files["minimizer_places"], parts)
     return Made(len(kept))
 
@@ -81,7 +87,9 @@ def write_windows(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
     runs, _ = _repeated(plan, "minimizer", shard)
     chosen = np.zeros(len(read_shard(plan.stage_folder.file("clusters", 0), shard)), np.bool_)
     chosen[runs.rows] = True
-    parts = window_parts(runs, _tokens(plan, shard, chosen), substring_settings(plan).min_tokens)
+    kept = _kept_tokens(plan.stage_folder, shard, np.unique(runs.rows))
+    tokens = kept if stores_tokens(plan) else _tokens(plan, shard, chosen)
+    parts = window_parts(runs, tokens, substring_settings(plan).min_tokens)
     _exchange(plan, "windows").write(files["windows"], files["window_places"], parts)
     return Made(len(chosen))
 
@@ -89,10 +97,9 @@ def write_windows(plan: Plan, shard: int, files: dict[str, Path]) -> Made:
 def write_earlier_windows(plan: Plan, number: int, files: dict[str, Path]) -> Made:
     folder, shard = _earlier(plan)[number]
     runs, _ = _places(plan, "minimizer", folder.file("minimizer_places", shard), number)
-    with storage.open_input(folder.file("tokens", shard)) as file:
-        tokens = read_tokens(file, np.unique(runs.rows))
-        parts = window_parts(runs, tokens, substring_settings(plan).min_tokens)
-        _exchange(plan, "windows").write(files["earlier_windows"], None, parts)
+    tokens = _kept_tokens(folder, shard, np.unique(runs.rows))
+    parts = window_parts(runs, tokens, substring_settings(plan).min_tokens)
+    _exchange(plan, "windows").write(files["earlier_windows"], None, parts)
     return Made()
 
 
@@ -151,7 +158,7 @@ def prepare(run: StageRun, text_bytes: int) -> None:
     distance = minimizer_distance(section["substring"]["min_tokens"])
     n_own = round(text_bytes / _TOKEN_BYTES[section["unit"]] / distance)
     _set_ranges(run, "minimizers", n_earlier + n_own)
-    outputs = (*MINIMIZERS.outputs, "tokens") if section["store_tokens"] else MINIMIZERS.outputs
+    outputs = (*MINIMIZERS.outputs, "tokens") if stores_tokens(run.plan) else MINIMIZERS.outputs
     run.barrier_step(replace(MINIMIZERS, outputs=outputs), run.shard_keys("minimizers"))
     _count_ranges(run, MINIMIZER_REPLIES, "minimizers")
     n_own = _n_minimizers(run.folder.receipts("minimizers"))
@@ -176,18 +183,26 @@ def _count_ranges(run: StageRun, replies: Step, keys: str) -> None:
     run.barrier_step(replies, [run.plan.key(replies.name, everything, number) for number in range(n_ranges)])
 
 
-def spans_of_shard(plan: Plan, shard: int) -> Runs:
-    """The spans of a shard's documents, in tokens."""
+FindSpans = Callable[[Texts, NDArray[np.uint32]], Spans]
+"""The spans of some of a shard's documents, given their texts and rows."""
+
+
+def spans_of_shard(plan: Plan, shard: int) -> FindSpans:
     settings = substring_settings(plan)
-    return covered(*_repeated(plan, "window", shard), settings.min_tokens, settings.action == "cut_later")
+    runs = covered(*_repeated(plan, "window", shard), settings.min_tokens, settings.action == "cut_later")
+    if not settings.keeps_tokens:
+        return lambda texts, rows: byte_spans(texts, rows, runs, settings.tokenizer)
+    with storage.open_input(plan.stage_folder.file("tokens", shard)) as file:
+        in_bytes = byte_runs(runs, read_located(file, np.unique(runs.rows)))
+    return lambda _, rows: spans_of_rows(rows, in_bytes)
 
 
 def apply_spans(
-    batch: pa.RecordBatch, rows: NDArray[np.uint32], runs: Runs, settings: SubstringSettings
+    batch: pa.RecordBatch, rows: NDArray[np.uint32], find: FindSpans, settings: SubstringSettings
 ) -> tuple[pa.RecordBatch, NDArray[np.bool_], dict[str, pa.Array]]:
     """(the documents after the action, which are dropped, the ledger's columns)."""
     texts = Texts.of(batch.column("text"))
-    spans = byte_spans(texts, rows, runs, settings.tokenizer)
+    spans = find(texts, rows)
     made = apply_action(texts, spans, settings)
     share = spans.total_bytes() / np.maximum(texts.byte_lengths, 1)
     measured = [spans.as_column(), pa.array(share, pa.float32())]
