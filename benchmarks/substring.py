@@ -149,10 +149,10 @@ def run(data: Path, seconds: float, peers: Peers) -> Findings:
             with np.load(arrays) as saved:
                 spans = spans_of_suffix_array(saved["suffixes"], saved["common"], marks)
             findings.facts["same_spans"] = found == spans
-        findings.speeds = compare(work | one_pass(Texts.of(column(texts)).data), "MB/s", seconds / 2)
+        findings.speeds = compare(work | one_pass(Texts.of(column(texts)).data), "MB/s", seconds / 3)
     by_token: Work = {"tiktoken": (partial(encode, texts), size), "refine, GPT-2": (partial(by_refine, of_gpt2), size)}
-    findings.speeds += compare(by_token, "MB/s", seconds / 2)
-    findings.speeds += compare(by_huggingface(data), "MB/s", seconds / 2)
+    findings.speeds += compare(by_token, "MB/s", seconds / 3)
+    findings.speeds += compare(by_huggingface(data), "MB/s", seconds / 3)
     findings.claim_ratio("exact substrings of GPT-2's tokens, against tiktoken", "refine, GPT-2", "tiktoken", 0.8)
     name = "exact substrings of Hugging Face's tokens, against tokenizers"
     findings.claim_ratio(name, "refine, Hugging Face", "tokenizers", 0.8)

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,7 +126,8 @@ class _HuggingFace(Tokenizer):
         encoding = self._tokenizer.encode_batch([text], add_special_tokens=False)[0]
         data = np.frombuffer(text.encode(), np.uint8)
         first_bytes = np.append(np.flatnonzero(~_is_continuation(data)), len(data)).astype(np.int32)
-        characters = np.array(encoding.offsets, np.int64).reshape(-1, 2)  # of each token all that it has a byte of
+        bounds = np.fromiter(chain.from_iterable(encoding.offsets), np.int64, 2 * len(encoding))
+        characters = bounds.reshape(-1, 2)  # of each token all that it has a byte of
         starts, ends = first_bytes[characters[:, 0]], first_bytes[characters[:, 1]]
         whole_starts, whole_ends = starts.copy(), ends.copy()
         whole_starts[1:] = np.maximum(starts[1:], ends[:-1])
