@@ -79,6 +79,7 @@ class Dedup(Section):
     scope: Literal["all", "dump"] = "all"
     verify: bool = False  # whether pairs that share a band must have min_jaccard as well, by their shingles
     min_jaccard: Fraction = 0.75
+    store_shingles: bool = False  # 0.47 bytes a byte of text, for later runs that verify pairs `against` this one
     max_bucket_documents: int = Field(16, ge=2)  # in a larger bucket, each is paired with its first only
     memory: Bytes = 2 * 2**30  # of one matching task
     against: list[str] = []  # earlier runs, or their dedup stages; see `pipeline.stages.dedup_against`

@@ -272,7 +272,7 @@ def test_a_changed_earlier_run_makes_the_later_one_run_again(tmp_path: Path, old
         ("unit=tokens", r"unit words \(here tokens\)"),
         ("scope=dump", r"scope all \(here dump\)"),
         ("methods=[minhash]", r"methods \['exact', 'minhash', 'urls'\] \(here \['minhash'\]\)"),
-        ("verify=true", r"dedup.verify: needs the text of earlier runs"),
+        ("verify=true", r"old has no shingles to verify pairs by"),
         ("methods=[urls, exact, minhash, substring]", r"old has no tokens to find substrings by"),
     ],
 )

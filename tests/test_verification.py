@@ -13,7 +13,16 @@ from corpus.errors import ConfigError
 from corpus.text import Texts
 from dedup import verification
 from dedup.minhash import MinHashSettings, shingles
-from dedup.verification import jaccard, overlaps, read_sets, shingle_ranges, shingle_sets, write_sets
+from dedup.verification import (
+    jaccard,
+    overlaps,
+    read_sets,
+    sets_of_texts,
+    shingle_ranges,
+    shingle_sets,
+    stored_sets,
+    write_sets,
+)
 
 WORDS = [f"w{number}" for number in range(12)]
 TEXTS = st.lists(st.lists(st.sampled_from(WORDS), max_size=9).map(" ".join), min_size=1, max_size=8)
@@ -40,7 +49,8 @@ def exchanged(shards: list[list[list[str]]], ngram: int, n_ranges: int) -> tuple
         starts = np.cumsum([0, *map(len, batches)])
         rows = [np.arange(start, end, dtype=np.uint32) for start, end in itertools.pairwise(starts)]
         file = BytesIO()
-        write_sets(file, zip(rows, map(Texts.of, batches), strict=True), MinHashSettings(ngram=ngram), n_ranges)
+        parts = zip(rows, map(Texts.of, batches), strict=True)
+        write_sets(file, sets_of_texts(parts, MinHashSettings(ngram=ngram), n_ranges))
         files.append((shard, file))
         first.append(first[-1] + int(starts[-1]))
     left, right = all_pairs(first[-1])
@@ -65,6 +75,22 @@ def test_overlaps_equal_those_of_python_sets_for_any_ranges_shards_and_batches(s
         assert union.tolist() == expected_union
 
 
+@given(TEXTS, st.sampled_from([1, 2, 16]), st.sets(st.integers(0, 7)))
+@settings(max_examples=30)
+def test_stored_sets_are_those_of_the_texts_that_are_asked_for(texts, n_ranges, wanted) -> None:
+    rows = np.arange(3, len(texts) + 3, dtype=np.uint32)
+    chosen = np.isin(rows - 3, list(wanted))
+    stored, expected, found = BytesIO(), BytesIO(), BytesIO()
+    write_sets(stored, sets_of_texts([(rows, Texts.of(texts))], MinHashSettings(ngram=2), 1))
+    of_chosen = Texts.of([text for text, is_chosen in zip(texts, chosen, strict=True) if is_chosen])
+    write_sets(expected, sets_of_texts([(rows[chosen], of_chosen)], MinHashSettings(ngram=2), n_ranges))
+    write_sets(found, stored_sets(stored, rows[chosen], n_ranges))
+    assert not chosen.any() or found.getvalue() == expected.getvalue()
+    for number in range(n_ranges):
+        left, right = (read_sets([(0, file)], number, n_ranges, np.array([0, 12])) for file in (found, expected))
+        assert [column.tolist() for column in left] == [column.tolist() for column in right]
+
+
 def test_sets_are_the_signed_shingles_each_once_and_in_order() -> None:
     texts = Texts.of(["a b c a b c", "", "x", "a b c d"])
     values, offsets = shingles(texts, MinHashSettings(ngram=2))
@@ -83,7 +109,7 @@ def test_a_piece_of_texts_has_a_row_group_for_each_range(monkeypatch: pytest.Mon
     monkeypatch.setattr(verification, "_PIECE_BYTES", 10)
     file = BytesIO()
     texts = Texts.of(["a longer text than ten bytes", "b c d", "e f g", "h"])
-    write_sets(file, [(np.arange(4, dtype=np.uint32), texts)], MinHashSettings(ngram=1), 4)
+    write_sets(file, sets_of_texts([(np.arange(4, dtype=np.uint32), texts)], MinHashSettings(ngram=1), 4))
     parquet = pq.ParquetFile(file)
     pieces = [
         sorted(row["row"] for group in range(4) for row in parquet.read_row_group(4 * piece + group).to_pylist())

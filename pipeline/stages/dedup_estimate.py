@@ -27,7 +27,7 @@ _VERDICT_BYTES = 10  # a document, in `clusters`
 _LEDGER_BYTES = 40  # a document: its id and URL, which hardly compress, and what became of it
 _TEXT_BYTES = 0.6  # of documents, a byte of text
 _NEAR_DUPLICATES = 0.1  # of the documents that are no copies
-_SHINGLE_BYTES = 0.4  # a byte of text of candidates: dedup/verification.py
+_SHINGLE_BYTES = 0.47  # a byte of text of candidates: dedup/verification.py
 _CANDIDATES = 0.5  # of the text
 _TOKENS_BYTES = 0.36  # a byte of text: dedup/token_files.py
 _LOCATED_TOKENS_BYTES = 0.53
@@ -54,6 +54,8 @@ def disk_estimate(plan: Plan) -> dict[str, int]:
             estimate["signatures"] = n_left * permutations * 4
         if section["verify"]:
             estimate["shingles"] = left * text_bytes * _CANDIDATES * _SHINGLE_BYTES
+        if section["store_shingles"]:
+            estimate["stored shingles"] = left * text_bytes * _SHINGLE_BYTES
     if "substring" in section["methods"]:
         estimate["substrings"] = left * text_bytes * _SUBSTRING_BYTES
         if stores_tokens(plan):

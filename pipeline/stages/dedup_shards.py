@@ -61,7 +61,8 @@ class Numbering:
         self.first_shard = np.cumsum([0, *n_shards])
         self._run_of = np.repeat(np.arange(len(n_shards)), n_shards)
         self.n_runs = len(self._runs)
-        self.n_earlier = int(self.first[self.first_shard[-2]])
+        self.n_earlier_shards = int(self.first_shard[-2])
+        self.n_earlier = int(self.first[self.n_earlier_shards])
 
     def __len__(self) -> int:
         return int(self.first[-1])
@@ -90,15 +91,26 @@ class Numbering:
         for shard in self.own_shards():
             yield table[shard.start - self.n_earlier : shard.stop - self.n_earlier]
 
-    def opened(self, kind: str, runs: slice) -> Iterator[tuple[int, IO[bytes]]]:
-        """(numbered shard, file) of every item of a step of these runs, of which the last is this one."""
-        for folder, first in zip(self.folders[runs], self.first_shard[:-1][runs], strict=True):
-            for shard, file in _opened(folder, kind):
-                yield int(first) + shard, file
+    def place(self, numbered_shard: int) -> tuple[StageFolder, int]:
+        """A shard's run and its number there."""
+        run = self._run_of[numbered_shard]
+        return self.folders[run], int(numbered_shard - self.first_shard[run])
+
+    def shards_with(self, step: str, runs: slice) -> list[int]:
+        """The numbered shards of these runs, of which the last is this one, that have the step's outputs."""
+        firsts = zip(self.folders[runs], self.first_shard[:-1][runs].tolist(), strict=True)
+        return [first + shard for folder, first in firsts for shard in sorted(folder.receipts(step))]
+
+    def opened(self, step: str, runs: slice, kind: str = "") -> Iterator[tuple[int, IO[bytes]]]:
+        """(numbered shard, file) of each of them; `kind`: of several outputs that one."""
+        for numbered_shard in self.shards_with(step, runs):
+            folder, shard = self.place(numbered_shard)
+            with storage.open_input(folder.file(kind or step, shard)) as file:
+                yield numbered_shard, file
 
     def _columns(self, shard: int, names: list[str]) -> pa.Table:
-        run = self._run_of[shard]
-        with storage.open_input(self.folders[run].file("digests", int(shard - self.first_shard[run]))) as file:
+        folder, number = self.place(shard)
+        with storage.open_input(folder.file("digests", number)) as file:
             return pq.read_table(file, columns=names)
 
     def gather(self, names: tuple[str, ...], missing: float, dtype: Any) -> NDArray[Any]:
@@ -164,12 +176,8 @@ def write_by_shard(
 
 def opened(plan: Plan, kind: str) -> Iterator[tuple[int, IO[bytes]]]:
     """(item, file) of every item of a step that has one output of its own name."""
-    return _opened(plan.stage_folder, kind)
-
-
-def _opened(folder: StageFolder, kind: str) -> Iterator[tuple[int, IO[bytes]]]:
-    for item in sorted(folder.receipts(kind)):
-        with storage.open_input(folder.file(kind, item)) as file:
+    for item in sorted(plan.stage_folder.receipts(kind)):
+        with storage.open_input(plan.stage_folder.file(kind, item)) as file:
             yield item, file
 
 
