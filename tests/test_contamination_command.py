@@ -177,11 +177,12 @@ def test_json_lists_and_packed_lines_are_read_as_lines_are(
     ("name", "content", "message"),
     [
         ("a.json", b'[{"text": "a"},', r"a\.json: neither Parquet nor JSONL: a JSON list that is damaged"),
-        ("a.jsonl.gz", gzip.compress(b'{"text": "a"}\n' * 99)[:-9], r"a\.jsonl\.gz: .*: Truncated compressed stream"),
+        ("a.jsonl.gz", gzip.compress(b'{"text": "a"}\n' * 99, mtime=0)[:-9], r"a\.jsonl\.gz: .*: Truncated compressed stream"),
         ("a.jsonl.zst", b'{"text": "a"}\n', r"a\.jsonl\.zst: .*: ZSTD decompress failed"),
         ("a.jsonl", b"\n", "no input has a row"),
         ("a.parquet", None, "no input has a row"),
     ],
+    ids=["cut list", "cut gzip", "no zstd", "blank line", "no row"],
 )  # fmt: skip
 def test_a_damaged_or_empty_corpus_is_one_line_that_names_it(
     tmp_path: Path, name: str, content: bytes | None, message: str
