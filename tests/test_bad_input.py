@@ -185,7 +185,7 @@ def test_a_truncated_gzip_input_is_one_line(
     texts = tmp_path / "texts.jsonl.gz"
     texts.write_bytes(gzip.compress(b'{"text": "Some text."}\n' * 100)[:-12])
     code, line = failed(capsys, monkeypatch, "filter", texts, "--out", tmp_path / "out", "--workers", 0)
-    assert "texts.jsonl.gz: neither Parquet nor JSONL: Compressed file ended" in line
+    assert "texts.jsonl.gz: neither Parquet nor JSONL: Truncated compressed stream" in line
     assert code == 3
 
 
