@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from pipeline.blocks import card
 from pipeline.blocks.gold import read_pages
 from pipeline.blocks.quality import SCORES_FILE, gate_pages, pages_digest, scores_of, summary
 from pipeline.extractors.blocks import extract_bytes
@@ -41,3 +42,8 @@ def test_the_shipped_model_scores_what_is_stored_on_pages_of_sets_that_did_not_t
         if found[name][measure] < stored[name][measure] - ROUNDING
     }
     assert lower == {}
+
+
+def test_the_tables_of_the_model_card_are_of_the_stored_scores() -> None:
+    text = card.CARD_FILE.read_text("utf-8")
+    assert card.with_tables(text, card.tables(json.loads(SCORES_FILE.read_text("utf-8")))) == text
