@@ -13,9 +13,10 @@ from typing import Any
 import dask
 from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster, as_completed, get_worker
+from distributed.scheduler import NoWorkerError
 from distributed.system import MEMORY_LIMIT
 
-from corpus.errors import ConfigError
+from corpus.errors import ConfigError, ShardError
 from pipeline.sections import Cluster
 from pipeline.steps import listen
 
@@ -39,6 +40,9 @@ _SETTINGS = {
 _WINDOW_TASKS = 2_000  # more than the workers that a batch system may bring while we wait
 _TICK_SECONDS = 2.0
 CONNECT_SECONDS = 30
+# Without any worker on this machine before we give up: Dask does not start one again that died at once.
+# (A batch system may take days.)
+NO_WORKERS_SECONDS = 300
 
 
 class _Ticks:
@@ -114,9 +118,10 @@ class DaskWorkers:
         if n_workers == 0:
             return LocalCluster(n_workers=1, processes=False, memory_limit=0, **common)
         share = MEMORY_LIMIT // n_workers
-        return LocalCluster(
-            n_workers=n_workers, processes=True, memory_limit=max(share - self._child_bytes, share // 2), **common
-        )
+        with dask.config.set({"distributed.scheduler.no-workers-timeout": f"{NO_WORKERS_SECONDS}s"}):
+            return LocalCluster(
+                n_workers=n_workers, processes=True, memory_limit=max(share - self._child_bytes, share // 2), **common
+            )
 
     def _jobqueue(self) -> Any:
         try:
@@ -141,7 +146,7 @@ class DaskWorkers:
     ) -> Iterator[tuple[int, Any]]:
         """(index of the task, its result) as tasks end; `on_tick` hears of rows done meanwhile.
 
-        An exception in a task is a defect and ends the run.
+        An exception in a task is a defect and ends the run. Raises ShardError where there are no workers any more.
         """
         client = self._client
         if client is None:
@@ -154,7 +159,13 @@ class DaskWorkers:
         for _ in range(_WINDOW_TASKS):
             self._submit_next(topic, function, waiting, running, indexes)
         for future in running:
-            yield indexes.pop(future.key), future.result()
+            try:
+                result = future.result()
+            except NoWorkerError:
+                raise ShardError(
+                    "all workers died and could not be started again; run the same command again"
+                ) from None
+            yield indexes.pop(future.key), result
             self._submit_next(topic, function, waiting, running, indexes)
         client.unsubscribe_topic(topic)
 

@@ -55,12 +55,13 @@ def test_an_unknown_batch_system_names_the_known_ones() -> None:
 def test_a_shard_that_kills_its_workers_fails_after_five_tries_and_the_others_go_on(tmp_path: Path) -> None:
     poison = tmp_path / "poison.py"
     poison.write_text(
-        "import os\n"
+        "import os, time\n"
         "import numpy as np\n"
         "from corpus.rules import Measurement, Rule\n"
         "RULES = (Rule('max_x', 1, 'ours'),)\n"
         "def measure(documents, options):\n"
         "    if 'poison' in documents.texts.column.to_pylist():\n"
+        "        time.sleep(1)\n"  # Dask starts no worker again that dies before it is known to have started
         "        os._exit(1)\n"
         "    return Measurement({'x': np.zeros(len(documents), np.float32)})\n"
     )
@@ -72,6 +73,14 @@ def test_a_shard_that_kills_its_workers_fails_after_five_tries_and_the_others_go
         run(settings, tmp_path / "out", str(tmp_path / "in"), packed=False)
     assert pq.read_table(tmp_path / "out" / "documents" / "part-00001.parquet")["text"].to_pylist() == [TEXT]
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["missing"] == ["part-00000"]
+
+
+def test_a_run_whose_workers_are_all_gone_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.cluster.NO_WORKERS_SECONDS", 1)
+    with DaskWorkers(Cluster(workers=1)) as workers:
+        workers._cluster.scale(0)
+        with pytest.raises(ShardError, match="all workers died"):
+            list(workers.run(abs, [(-1,)], lambda n_rows: None))
 
 
 def test_a_task_that_ran_twice_leaves_one_result(tmp_path: Path) -> None:
