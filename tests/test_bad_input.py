@@ -61,7 +61,6 @@ CASES = {
     ),
     "no folder to write": (["filter", "x.jsonl", "--out", ""], 2, "--out: empty"),
     "unknown protocol": (["filter", "ftpp://host/x.jsonl"], 3, "Protocol not known: ftpp"),
-    "host that does not answer": (["filter", "http://127.0.0.1:9/x.jsonl"], 1, "127.0.0.1:9"),
     "setting without a value": (["filter", "x.jsonl", "--set", "filter.rulesets"], 2, "should be STAGE.KEY=VALUE"),
     "unknown rule set": (["filter", "x.jsonl", "--set", "filter.rulesets=[gopher]"], 2, "gopher_quality"),
     "no rule set at all": (["filter", "x.jsonl", "--set", "filter.rulesets=[]"], 2, "would keep everything"),
